@@ -1,0 +1,1 @@
+"""Getting BOEL onto a machine: flavors, boot entries, DHCP, arming."""

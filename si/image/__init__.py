@@ -1,0 +1,1 @@
+"""The store of trees: capture, chroot, list, copy, move, remove."""

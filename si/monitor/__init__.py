@@ -1,0 +1,1 @@
+"""Watching: events folded into where each client stands."""
