@@ -1,0 +1,31 @@
+"""Which names may become a path, an rsync module, a file on a client or a shell word.
+
+Stage: none. Pure; runs on clients too (Python 3.9). Every name that a user, a document or the
+network brings passes here before it is used.
+"""
+
+from __future__ import annotations
+
+import re
+
+from si.errors import NameInvalid
+
+_ALLOWED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+
+
+def check_name(kind: str, text: str) -> str:
+    """Give `text` back when it is a fit name for a `kind` ("image", "client", ...).
+
+    Raises NameInvalid for anything but letters, digits, dot, underscore and hyphen (1 to 128 of
+    them, the first a letter or digit), and for `..` anywhere.
+    """
+    if _ALLOWED.fullmatch(text) is None or ".." in text:
+        raise NameInvalid(
+            f"{text!r} cannot be the name of {_article(kind)} {kind}",
+            hint="use letters, digits, '.', '_' and '-', beginning with a letter or digit",
+        )
+    return text
+
+
+def _article(kind: str) -> str:
+    return "an" if kind[:1] in "aeiou" else "a"
