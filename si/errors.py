@@ -219,3 +219,15 @@ class ServerNotRunning(SIError):
     """si-server was asked for its status and does not run."""
 
     exit_code = 41
+
+
+class FactsInvalid(SIError):
+    """A golden client's facts.json cannot be believed."""
+
+    exit_code = 42
+
+
+class ClientBusy(SIError):
+    """Another si command is at work on this client."""
+
+    exit_code = 43
