@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Optional, Union
+from typing import Any
 
+from si.client.fields import Fields, Raw, load_fields
 from si.errors import FactsInvalid
 
 FORMAT = 1
@@ -22,11 +23,7 @@ MAX_BYTES = 4 * 1024 * 1024
 FIRMWARE = ("bios", "uefi")
 BACKENDS = ("ifupdown", "networkd", "networkmanager", "unknown")
 
-_LARGEST = 2**63 - 1
 _RECORDED = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
-_UNFIT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
-
-Raw = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -93,18 +90,18 @@ class Facts:
     inodes: int
 
 
-def parse_facts(text: Union[str, bytes], source: str) -> Facts:
+def parse_facts(text: str | bytes, source: str) -> Facts:
     """Read the text of a facts.json; `source` is named in errors.
 
     Raises FactsInvalid (one line, which field and what is wrong) for anything that `dump_facts`
     would not have written: too large, no JSON, another format, a missing, unknown or ill-typed
     field.
     """
-    data = _load_json(text, source)
-    fields = _Fields(source, "", data)
-    if fields.integer("format") != FORMAT:
+    fields = load_fields(text, source, error=FactsInvalid, max_bytes=MAX_BYTES)
+    written = fields.integer("format")
+    if written != FORMAT:
         raise FactsInvalid(
-            f"{source}: facts of format {data['format']!r}, this version reads {FORMAT}",
+            f"{source}: facts of format {written}, this version reads {FORMAT}",
             hint="run the si-prepareclient that this server hands out on the golden client",
         )
     facts = _read_facts(fields)
@@ -144,106 +141,7 @@ def dump_facts(facts: Facts) -> str:
     return json.dumps(data, indent=1, ensure_ascii=True) + "\n"
 
 
-def clean_text(text: str) -> str:
-    """`text` with every character that no facts.json may hold replaced by U+FFFD."""
-    return _UNFIT.sub("\ufffd", text)
-
-
-class _Fields:
-    """Takes typed fields out of one JSON object, and says where a wrong one stands."""
-
-    def __init__(self, source: str, where: str, value: Any) -> None:
-        self._source = source
-        self._where = where
-        if not isinstance(value, dict):
-            raise FactsInvalid(f"{source}: {where or 'the whole'} is no JSON object")
-        self._left: Raw = dict(value)
-
-    def wrong(self, name: str, want: str) -> FactsInvalid:
-        return FactsInvalid(f"{self._source}: {self._where}{name} is not {want}")
-
-    def take(self, name: str) -> Any:
-        if name not in self._left:
-            raise FactsInvalid(f"{self._source}: {self._where}{name} is missing")
-        return self._left.pop(name)
-
-    def text(self, name: str) -> str:
-        value = self.take(name)
-        if not isinstance(value, str):
-            raise self.wrong(name, "a text")
-        return value
-
-    def choice(self, name: str, allowed: tuple[str, ...]) -> str:
-        value = self.text(name)
-        if value not in allowed:
-            raise self.wrong(name, "one of " + ", ".join(allowed))
-        return value
-
-    def integer(self, name: str, *, least: int = 0) -> int:
-        value = self.take(name)
-        if not isinstance(value, int) or isinstance(value, bool):
-            raise self.wrong(name, "a whole number")
-        if not least <= value <= _LARGEST:
-            raise self.wrong(name, f"between {least} and {_LARGEST}")
-        return value
-
-    def texts(self, name: str) -> dict[str, str]:
-        value = self.take(name)
-        if not isinstance(value, dict) or not all(isinstance(v, str) for v in value.values()):
-            raise self.wrong(name, "an object of texts")
-        return dict(value)
-
-    def objects(self, name: str) -> list[Raw]:
-        value = self.take(name)
-        if not isinstance(value, list) or not all(isinstance(v, dict) for v in value):
-            raise self.wrong(name, "a list of objects")
-        return list(value)
-
-    def inner(self, name: str) -> _Fields:
-        return _Fields(self._source, f"{self._where}{name}.", self.take(name))
-
-    def inners(self, name: str) -> Iterator[_Fields]:
-        for number, value in enumerate(self.objects(name)):
-            yield _Fields(self._source, f"{self._where}{name}[{number}].", value)
-
-    def finish(self) -> None:
-        if self._left:
-            names = ", ".join(repr(name) for name in sorted(self._left)[:5])
-            raise FactsInvalid(f"{self._source}: unknown {self._where}{names}")
-
-
-def _load_json(text: Union[str, bytes], source: str) -> Raw:
-    if len(text) > MAX_BYTES:
-        raise FactsInvalid(f"{source}: larger than {MAX_BYTES} bytes")
-    try:
-        data = json.loads(text, parse_constant=_no_constant)
-        unfit = next((t for t in _texts(data) if _UNFIT.search(t)), None)
-    except (ValueError, RecursionError) as error:
-        raise FactsInvalid(f"{source}: no JSON: {error}") from error
-    if unfit is not None:
-        raise FactsInvalid(f"{source}: a text with control characters: {ascii(unfit[:60])}")
-    if not isinstance(data, dict):
-        raise FactsInvalid(f"{source}: the whole is no JSON object")
-    return data
-
-
-def _no_constant(word: str) -> None:
-    raise ValueError(f"{word} is no number")
-
-
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        for name, inner in value.items():
-            yield name
-            yield from _texts(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from _texts(inner)
-
-
-def _read_facts(fields: _Fields) -> Facts:
+def _read_facts(fields: Fields) -> Facts:
     recorded = fields.text("recorded")
     if _RECORDED.fullmatch(recorded) is None:
         raise fields.wrong("recorded", "a time like 2026-11-21T12:00:00Z")
@@ -252,29 +150,29 @@ def _read_facts(fields: _Fields) -> Facts:
         hostname=fields.text("hostname"),
         arch=fields.text("arch"),
         firmware=fields.choice("firmware", FIRMWARE),
-        os_release=fields.texts("os_release"),
+        os_release=fields.text_map("os_release"),
         kernel=_read_kernel(fields.inner("kernel")),
         lsblk=_read_tree(fields, "lsblk", "blockdevices", {"name": str, "type": str}),
         sfdisk=_read_tables(fields),
         findmnt=_read_tree(fields, "findmnt", "filesystems", {"target": str, "fstype": str}),
         fstab=fields.text("fstab"),
-        swaps=tuple(_read_swap(inner) for inner in fields.inners("swaps")),
+        swaps=tuple(_read_swap(inner) for inner in fields.inner_list("swaps")),
         blkid=fields.text("blkid"),
         boot=_read_boot(fields.inner("boot")),
         network=_read_network(fields.inner("network")),
-        tools=fields.texts("tools"),
+        tools=fields.text_map("tools"),
         used_bytes=fields.integer("used_bytes"),
         inodes=fields.integer("inodes"),
     )
 
 
-def _read_kernel(fields: _Fields) -> Kernel:
+def _read_kernel(fields: Fields) -> Kernel:
     kernel = Kernel(fields.text("release"), fields.text("cmdline"))
     fields.finish()
     return kernel
 
 
-def _read_swap(fields: _Fields) -> Swap:
+def _read_swap(fields: Fields) -> Swap:
     swap = Swap(
         name=fields.text("name"),
         type=fields.text("type"),
@@ -286,23 +184,20 @@ def _read_swap(fields: _Fields) -> Swap:
     return swap
 
 
-def _read_boot(fields: _Fields) -> BootFacts:
+def _read_boot(fields: Fields) -> BootFacts:
     loader = fields.text("loader")
-    disks = fields.take("grub_disks")
-    if not isinstance(disks, list) or not all(isinstance(disk, str) for disk in disks):
-        raise fields.wrong("grub_disks", "a list of texts")
-    boot = BootFacts(loader, tuple(disks), fields.text("grub_default"))
+    boot = BootFacts(loader, fields.text_list("grub_disks"), fields.text("grub_default"))
     fields.finish()
     return boot
 
 
-def _read_network(fields: _Fields) -> NetworkFacts:
+def _read_network(fields: Fields) -> NetworkFacts:
     network = NetworkFacts(fields.choice("backend", BACKENDS), fields.objects("ip"))
     fields.finish()
     return network
 
 
-def _read_tables(fields: _Fields) -> dict[str, Raw]:
+def _read_tables(fields: Fields) -> dict[str, Raw]:
     tables = fields.take("sfdisk")
     if not isinstance(tables, dict):
         raise fields.wrong("sfdisk", "an object")
@@ -315,7 +210,7 @@ def _read_tables(fields: _Fields) -> dict[str, Raw]:
     return tables
 
 
-def _read_tree(fields: _Fields, name: str, list_name: str, types: Mapping[str, type]) -> Raw:
+def _read_tree(fields: Fields, name: str, list_name: str, types: Mapping[str, type]) -> Raw:
     tree = fields.take(name)
     if not isinstance(tree, dict) or not _is_forest(tree.get(list_name), types):
         raise fields.wrong(name, f"what {name} --json says")
@@ -331,7 +226,6 @@ def _is_forest(value: Any, types: Mapping[str, type]) -> bool:
             return False
         if not all(isinstance(item.get(name), kind) for name, kind in types.items()):
             return False
-        children: Optional[Any] = item.get("children", [])
-        if not _is_forest(children, types):
+        if not _is_forest(item.get("children", []), types):
             return False
     return True
