@@ -114,7 +114,12 @@ class Draft:
         return None
 
     def range(self, text: str, line: int) -> tuple[str, ...]:
-        """Names of a range without groups in it; groups do not nest."""
+        """Names of a range without groups in it, for groups do not nest.
+
+        An empty text is a fault that the check of the structure notes.
+        """
+        if not text:
+            return ()
         try:
             return expand_range(text)
         except SIError as error:
