@@ -45,7 +45,8 @@ class DnsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     servers: tuple[str, ...] = ()
     """Name servers to ask; empty: those of /etc/resolv.conf."""
     port: int = 53
-    hosts_file: str = "/etc/hosts"
+    hosts_file: str | None = None
+    """Asked when DNS does not know a name; None: etc/hosts below the root."""
 
 
 class FileSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -89,6 +90,11 @@ class Settings:
     def getimage_exclude(self) -> Path:
         """The administrator's own capture excludes."""
         return self.etc / "getimage.exclude"
+
+    @property
+    def hosts_file(self) -> Path:
+        """Addresses of names that DNS does not know."""
+        return Path(self.dns.hosts_file) if self.dns.hosts_file else self.root / "etc/hosts"
 
     @property
     def images(self) -> Path:
