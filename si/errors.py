@@ -231,3 +231,15 @@ class ClientBusy(SIError):
     """Another si command is at work on this client."""
 
     exit_code = 43
+
+
+class BootArgumentsInvalid(SIError):
+    """Kernel arguments that a boot program would not pass on as they stand."""
+
+    exit_code = 44
+
+
+class ServerAlreadyRuns(SIError):
+    """Another si-server serves the same root."""
+
+    exit_code = 45
