@@ -1,0 +1,188 @@
+"""What an update leaves alone: built-in protections, the administrator's list, its defaults.
+
+Stage 8. Pure; runs on clients (Python 3.9). Rules are rsync's own ("INCLUDE/EXCLUDE PATTERN
+RULES" in rsync(1)) and go to rsync unread, as one NUL-separated list; the first that matches
+counts, so the built-in protections stand first and no list can switch them off.
+
+What deviates from the ancestor (reference 3.4, 7.3): relative patterns such as `*.journal` work;
+and the client's own updateclient.local.exclude is protected, where the ancestor let the image's
+copy replace it - a line that an administrator wrote on one client has to keep working there. A
+client without a list (it was removed, or the golden client had none) gets the defaults.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from si.errors import ConfigInvalid
+
+PSEUDO_DIRECTORIES = ("/proc", "/sys", "/dev", "/run", "/tmp")
+"""Contents are never copied nor removed; the directories themselves are."""
+
+IDENTITY = (
+    "/etc/machine-id",
+    "/etc/hostname",
+    "/etc/HOSTNAME",
+    "/etc/ssh/ssh_host_*",
+    "/etc/fstab",
+    "/etc/mtab",
+    "/etc/systemimager/client.json",
+    "/etc/systemimager/updateclient.local.exclude",
+    "/etc/network/interfaces",
+    "/etc/network/interfaces.d/*",
+    "/etc/systemd/network/*",
+    "/etc/NetworkManager/system-connections/*",
+    "/etc/netplan/*",
+    "/etc/initramfs-tools/conf.d/resume",
+    "/etc/iscsi/initiatorname.iscsi",
+    "/etc/nvme/hostid",
+    "/etc/nvme/hostnqn",
+)
+"""What makes this machine itself rather than its image."""
+
+BOOT = (
+    "/boot/grub/grub.cfg",
+    "/boot/grub/grubenv",
+    "/boot/grub/device.map",
+    "/boot/grub/*-pc/",
+    "/boot/grub/*-efi/",
+    "/boot/grub2/grub.cfg",
+    "/boot/grub2/grubenv",
+    "/boot/grub2/device.map",
+    "/boot/grub2/*-pc/",
+    "/boot/grub2/*-efi/",
+)
+"""What was made for this machine's own disks. GRUB's modules have to fit the core image that its
+disk starts from, so they change with grub-install only."""
+
+DEFAULT_LIST = """\
+# What si-updateclient leaves alone on this machine: contents are neither changed nor removed.
+# One rsync pattern a line ("INCLUDE/EXCLUDE PATTERN RULES" in rsync(1)):
+#   /path     this file or directory with all below it
+#   /path/*   what is in it, while its own mode and owner follow the image
+#   *.journal a name, wherever it stands
+# This file belongs to this machine: updates do not replace it.
+#
+# Always left alone, whatever stands here: /proc /sys /dev /run /tmp, whatever is mounted that is
+# no disk file system, machine-id, host name, ssh host keys, fstab, network configuration of
+# ifupdown, systemd-networkd, NetworkManager and netplan, boot menu and boot loader.
+
+# People's files, and places for what is not the system's
+/home/*
+/root/.ssh/*
+/root/.bash_history
+/mnt/*
+/media/*
+/cdrom/*
+
+# Names and time of this machine
+/etc/hosts
+/etc/resolv.conf
+/etc/adjtime
+
+# What a running system writes
+/var/log/*
+/var/spool/*
+/var/tmp/*
+/var/lock/*
+/var/run/*
+/var/cache/*
+/var/lib/systemd/*
+/var/lib/private/*
+/var/lib/dhcp/*
+/var/lib/dhclient/*
+/var/lib/NetworkManager/*
+/var/lib/urandom/random-seed
+/var/lib/ntp/*
+/var/lib/ntpsec/*
+/var/lib/chrony/*
+/var/lib/nfs/*
+/var/lib/locate/locatedb
+/var/lib/plocate/*
+/var/lib/mlocate/*
+/var/lib/logrotate/*
+/var/lib/dbus/machine-id
+/var/lib/sss/*
+/var/lib/cloud/*
+/etc/lvm/backup/*
+/etc/lvm/archive/*
+/etc/lvm/cache/*
+
+# Data of services
+/var/lib/mysql/*
+/var/lib/postgresql/*
+/var/lib/pgsql/*
+/var/lib/mongodb/*
+/var/lib/mongo/*
+/var/lib/redis/*
+/var/lib/ldap/*
+/var/lib/docker/*
+/var/lib/containerd/*
+/var/lib/containers/*
+/var/lib/libvirt/images/*
+"""
+
+DATABASES = {
+    "mysqld": ("/var/lib/mysql",),
+    "mariadbd": ("/var/lib/mysql",),
+    "postgres": ("/var/lib/postgresql", "/var/lib/pgsql"),
+    "mongod": ("/var/lib/mongodb", "/var/lib/mongo"),
+    "redis-server": ("/var/lib/redis",),
+    "slapd": ("/var/lib/ldap",),
+    "influxd": ("/var/lib/influxdb",),
+}
+"""Programs whose data must not be replaced below them, and where their packages keep it."""
+
+_WILD = re.compile(r"[*?\[]")
+_SPECIAL = re.compile(r"([\\*?\[])")
+
+
+def parse_excludes(text: str, source: str) -> tuple[str, ...]:
+    """The rules of a list, comments and empty lines left out; `source` is named in errors.
+
+    Raises ConfigInvalid for a line `!`, which would make rsync forget the built-in protections,
+    and for a NUL.
+    """
+    rules = []
+    for number, line in enumerate(text.split("\n"), start=1):
+        rule = line.rstrip("\r")
+        if not rule.strip() or rule.startswith(("#", ";")):
+            continue
+        if rule.strip() == "!" or "\0" in rule:
+            raise ConfigInvalid(
+                f"{source}:{number}: {rule!r} is not allowed",
+                hint="one pattern a line, as in rsync's --exclude-from; '!' would switch off "
+                "the protection of /proc, machine-id and the like",
+            )
+        rules.append(rule)
+    return tuple(rules)
+
+
+def literal(path: str) -> str:
+    """The rule that excludes exactly this absolute path.
+
+    rsync takes a backslash literally in a pattern without wildcards, and as an escape in one
+    with wildcards.
+    """
+    pattern = _SPECIAL.sub(r"\\\1", path) if _WILD.search(path) else path
+    return f"- {pattern}"
+
+
+def builtin_rules(mounted: Iterable[str], databases: Iterable[str]) -> tuple[str, ...]:
+    """The rules that stand before every list.
+
+    mounted: mount points (from the top of the tree that is updated) that do not belong to the
+    image; databases: directories that a running database keeps its data in.
+    """
+    rules = [literal(point) for point in sorted(mounted)]
+    rules += [f"- {directory}/*" for directory in PSEUDO_DIRECTORIES]
+    rules += ["- lost+found/"]
+    rules += [f"- {path}" for path in (*IDENTITY, *BOOT)]
+    rules += [f"{literal(directory)}/*" for directory in sorted(set(databases))]
+    return tuple(rules)
+
+
+def join_rules(rules: Iterable[str]) -> bytes:
+    """The rules as `rsync --from0 --exclude-from` reads them."""
+    return b"".join(rule.encode("utf-8", "surrogateescape") + b"\0" for rule in rules)
