@@ -1,0 +1,78 @@
+"""What a run of the story did: phases with their seconds, checks with their results."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One phase of the story and how long it took."""
+
+    name: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that had to hold, and what was seen."""
+
+    name: str
+    ok: bool
+    detail: str
+
+
+@dataclass
+class Report:
+    """Phases and checks in the order they happened; prints them while they happen."""
+
+    phases: list[Phase] = field(default_factory=list)
+    checks: list[Check] = field(default_factory=list)
+    _started: float = field(default_factory=time.monotonic)
+
+    @property
+    def seconds(self) -> float:
+        """Since the story began."""
+        return time.monotonic() - self._started
+
+    @property
+    def ok(self) -> bool:
+        """True when there were checks and every one held."""
+        return bool(self.checks) and all(check.ok for check in self.checks)
+
+    @contextmanager
+    def phase(self, name: str, doing: str) -> Iterator[None]:
+        """Time a phase; also one that fails."""
+        print(f"[{self.seconds:6.1f} s] {name}: {doing}", flush=True)
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            self.phases.append(Phase(name, time.monotonic() - started))
+
+    def check(self, name: str, ok: bool, detail: str) -> None:
+        """Note a check, and show it."""
+        self.checks.append(Check(name, ok, detail))
+        print(f"           {'ok  ' if ok else 'FAIL'} {name}: {detail}", flush=True)
+
+    def write(self, path: Path) -> None:
+        """As JSON: {"phases": [{"name", "seconds"}], "checks": [{"name", "ok", "detail"}]}."""
+        data = {
+            "phases": [{"name": p.name, "seconds": round(p.seconds, 2)} for p in self.phases],
+            "checks": [{"name": c.name, "ok": c.ok, "detail": c.detail} for c in self.checks],
+            "seconds": round(self.seconds, 2),
+        }
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(data, indent=1) + "\n")
+
+    def table(self) -> str:
+        """Phases and seconds, and their sum beside the wall time."""
+        rows = [f"  {phase.name:<12} {phase.seconds:8.1f}" for phase in self.phases]
+        total = sum(phase.seconds for phase in self.phases)
+        head = f"  {'phase':<12} {'seconds':>8}"
+        return "\n".join([head, *rows, f"  {'sum':<12} {total:8.1f}   wall {self.seconds:.1f}"])
