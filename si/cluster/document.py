@@ -33,7 +33,7 @@ SHAPES: Mapping[str, Shape] = {
     "group": Shape({"name", "priority"} | _CHOICES, {"override", "clients"}, required={"name"}),
     "clients": Shape(text=True),
     "client": Shape({"name", "mac", "ip", "group"} | _CHOICES, {"network"}, required={"name"}),
-    "network": Shape({"address", "gateway", "dns", "domain"}),
+    "network": Shape({"address", "gateway", "dns", "domain", "managed"}),
 }
 
 
@@ -140,7 +140,14 @@ def _read_network(element: etree._Element, draft: Draft) -> Network:
         gateway=draft.address("address of a gateway", element.get("gateway"), line),
         dns=tuple(server for server in asked if server is not None),
         domain=draft.name("domain", element.get("domain"), line),
+        managed=_yes(element.get("managed", "yes"), draft, line),
     )
+
+
+def _yes(text: str, draft: Draft, line: int) -> bool:
+    if text not in ("yes", "no"):
+        draft.problem(line, f"managed {text!r} is not known: write yes or no")
+    return text != "no"
 
 
 def _choices(element: etree._Element, draft: Draft) -> Choices:

@@ -34,6 +34,8 @@ class Network:
     gateway: IPv4Address | None = None
     dns: tuple[IPv4Address, ...] = ()
     domain: str | None = None
+    managed: bool = True
+    """False: the image's or an override's own network configuration stays as it is."""
 
 
 @dataclass(frozen=True, slots=True)
