@@ -17,7 +17,7 @@ from scripts.lab.accel import choose_accelerator
 from scripts.lab.disk import mounted_tree
 from scripts.lab.golden import ADDRESS as GOLDEN_ADDRESS
 from scripts.lab.golden import MAC as GOLDEN_MAC
-from scripts.lab.golden import ensure_golden
+from scripts.lab.golden import POINTS, copy_disk, ensure_golden
 from scripts.lab.machine import Boot, Machine, Spec, make_disk
 from scripts.lab.network import Network
 from scripts.lab.proof import compare_disk, count_differences
@@ -33,11 +33,8 @@ from scripts.lab.site import (
     Site,
 )
 from scripts.lab.ssh import Login
-from si.system.run import run
 
 CLIENTS = ("web1", "web2")
-POINTS = {"/": 2, "/boot": 1}
-"""Where the partitions of the golden client, and so of its copies, belong."""
 DISK_SIZE = 4 << 30
 INSTALL_S = 600
 BOOT_S = 240
@@ -88,7 +85,9 @@ class Story:
         with self.report.phase("golden disk", "a Debian 12 disk for the golden client, built once"):
             self.golden = ensure_golden(self.folder.parent / "lab", _say)
         with self.report.phase("server", "network, DNS, si-server, DHCP by si-mkdhcpserver"):
-            self.accelerator = choose_accelerator(self.folder.parent / "lab")
+            choice = choose_accelerator(self.folder.parent / "lab")
+            _say(f"machines run with {choice.name}: {choice.reason}")
+            self.accelerator = choice.name
             self.network = self._open.enter_context(Network())
             self.site = Site(self.network, self.folder)
             self.site.make()
@@ -104,7 +103,7 @@ class Story:
         """Boot the golden client through the network, where nobody knows it, and prepare it."""
         with self.report.phase("golden client", "an unarmed machine boots its own disk"):
             disk = self.folder / "golden.raw"
-            _copy_sparse(self.golden.disk, disk)
+            copy_disk(self.golden.disk, disk)
             golden = self._machine("golden", GOLDEN_MAC, disk, Boot.NETWORK)
             golden.start()
             self.login_golden = Login(self.network, GOLDEN_ADDRESS, self.golden.key)
@@ -278,10 +277,6 @@ class Story:
         self.machines[name] = machine
         self._open.callback(machine.kill)
         return machine
-
-
-def _copy_sparse(source: Path, target: Path) -> None:
-    run(["cp", "--sparse=always", "--reflink=auto", source, target])
 
 
 def _say(text: str) -> None:
