@@ -243,3 +243,15 @@ class ServerAlreadyRuns(SIError):
     """Another si-server serves the same root."""
 
     exit_code = 45
+
+
+class ClientExists(SIError):
+    """cluster.xml has a client with this name, MAC or address already."""
+
+    exit_code = 50
+
+
+class FileRefused(SIError):
+    """A configuration file cannot be read or written."""
+
+    exit_code = 51
