@@ -17,7 +17,7 @@ from collections.abc import Iterable
 
 from si.errors import ConfigInvalid
 
-PSEUDO_DIRECTORIES = ("/proc", "/sys", "/dev", "/run", "/tmp")
+PSEUDO_DIRECTORIES = ("/proc", "/sys", "/dev", "/run", "/tmp")  # noqa: S108 - named, not used
 """Contents are never copied nor removed; the directories themselves are."""
 
 IDENTITY = (
@@ -29,11 +29,13 @@ IDENTITY = (
     "/etc/mtab",
     "/etc/systemimager/client.json",
     "/etc/systemimager/updateclient.local.exclude",
+    "/etc/systemimager/bootmenu.pending",
     "/etc/network/interfaces",
     "/etc/network/interfaces.d/*",
     "/etc/systemd/network/*",
     "/etc/NetworkManager/system-connections/*",
     "/etc/netplan/*",
+    "/etc/udev/rules.d/70-persistent-net.rules",
     "/etc/initramfs-tools/conf.d/resume",
     "/etc/iscsi/initiatorname.iscsi",
     "/etc/nvme/hostid",
@@ -70,8 +72,7 @@ DEFAULT_LIST = """\
 
 # People's files, and places for what is not the system's
 /home/*
-/root/.ssh/*
-/root/.bash_history
+/root/.*_history
 /mnt/*
 /media/*
 /cdrom/*
@@ -87,8 +88,16 @@ DEFAULT_LIST = """\
 /var/tmp/*
 /var/lock/*
 /var/run/*
-/var/cache/*
-/var/lib/systemd/*
+/var/lib/systemd/random-seed
+/var/lib/systemd/credential.secret
+/var/lib/systemd/timers/*
+/var/lib/systemd/timesync/*
+/var/lib/systemd/backlight/*
+/var/lib/systemd/rfkill/*
+/var/lib/systemd/linger/*
+/var/lib/systemd/coredump/*
+/var/lib/systemd/pstore/*
+/var/lib/systemd/network/*
 /var/lib/private/*
 /var/lib/dhcp/*
 /var/lib/dhclient/*
@@ -160,13 +169,17 @@ def parse_excludes(text: str, source: str) -> tuple[str, ...]:
 
 
 def literal(path: str) -> str:
-    """The rule that excludes exactly this absolute path.
+    """The pattern that matches exactly this absolute path.
 
     rsync takes a backslash literally in a pattern without wildcards, and as an escape in one
     with wildcards.
     """
-    pattern = _SPECIAL.sub(r"\\\1", path) if _WILD.search(path) else path
-    return f"- {pattern}"
+    return _SPECIAL.sub(r"\\\1", path) if _WILD.search(path) else path
+
+
+def below(path: str) -> str:
+    """The pattern that matches whatever stands directly in this absolute path."""
+    return _SPECIAL.sub(r"\\\1", path) + "/*"
 
 
 def builtin_rules(mounted: Iterable[str], databases: Iterable[str]) -> tuple[str, ...]:
@@ -175,14 +188,29 @@ def builtin_rules(mounted: Iterable[str], databases: Iterable[str]) -> tuple[str
     mounted: mount points (from the top of the tree that is updated) that do not belong to the
     image; databases: directories that a running database keeps its data in.
     """
-    rules = [literal(point) for point in sorted(mounted)]
+    rules = [f"- {literal(point)}" for point in sorted(mounted)]
     rules += [f"- {directory}/*" for directory in PSEUDO_DIRECTORIES]
     rules += ["- lost+found/"]
     rules += [f"- {path}" for path in (*IDENTITY, *BOOT)]
-    rules += [f"{literal(directory)}/*" for directory in sorted(set(databases))]
+    rules += [f"- {below(directory)}" for directory in sorted(set(databases))]
     return tuple(rules)
 
 
+def held_rules(files: Iterable[str], directories: Iterable[str]) -> tuple[str, ...]:
+    """Rules for an earlier pass about what a later override has (paths from the top, with `/`).
+
+    Its files are not the earlier pass's business; its directories must not be removed.
+    """
+    rules = [f"- {literal(path)}" for path in sorted(files)]
+    rules += [f"P {literal(path)}/" for path in sorted(directories)]
+    return tuple(rules)
+
+
+def list_rules(rules: Iterable[str]) -> tuple[str, ...]:
+    """The rules of an exclude list in the longer form that rsync's merge files want."""
+    return tuple(rule if rule[:2] in ("- ", "+ ") else f"- {rule}" for rule in rules)
+
+
 def join_rules(rules: Iterable[str]) -> bytes:
-    """The rules as `rsync --from0 --exclude-from` reads them."""
+    """The rules as `rsync --from0 --filter='merge FILE'` reads them."""
     return b"".join(rule.encode("utf-8", "surrogateescape") + b"\0" for rule in rules)

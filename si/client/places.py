@@ -39,6 +39,11 @@ class Places:
         return self.etc / "updateclient.local.exclude"
 
     @property
+    def menu_pending(self) -> Path:
+        """Stands while the boot menu does not yet fit what /boot holds."""
+        return self.etc / "bootmenu.pending"
+
+    @property
     def program(self) -> Path:
         """The client commands as one file."""
         return self.root / "usr/lib/systemimager/si-client.pyz"
@@ -61,12 +66,12 @@ class Places:
     @property
     def update_lock(self) -> Path:
         """Held by the si-updateclient that is at work."""
-        return self.run / "lock/si-updateclient.lock"
+        return self.run / "si-updateclient.lock"
 
     @property
     def offer_lock(self) -> Path:
         """Held by the si-prepareclient that is offering; its text says until when."""
-        return self.run / "lock/si-prepareclient.lock"
+        return self.run / "si-prepareclient.lock"
 
     @property
     def reported(self) -> Path:

@@ -1,0 +1,64 @@
+"""What on this machine does not come from its image: mounts, running databases.
+
+Stage 8, effects: reads /proc and asks the server's rsync, changes nothing; runs on clients
+(Python 3.9).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from pathlib import Path, PurePosixPath
+
+from si.client.excludes import DATABASES, below, literal
+from si.client.mounts import DISK_TYPES, Mount, parse_mountinfo, top_mounts
+from si.client.passes import Pass, list_tree
+
+
+def find_mounts(destination: Path, mountinfo: Path) -> dict[str, Mount]:
+    """Mounts below (not at) `destination`, by their path from there."""
+    top = os.fsencode(destination).rstrip(b"/") + b"/"
+    mounts = top_mounts(parse_mountinfo(mountinfo.read_bytes()))
+    return {
+        os.fsdecode(b"/" + target[len(top) :]): mount
+        for target, mount in mounts.items()
+        if target.startswith(top) and target != top
+    }
+
+
+def foreign_mounts(mounts: dict[str, Mount], image: Pass) -> tuple[list[str], list[str]]:
+    """(mount points of no disk file system, disks that the image knows nothing about).
+
+    A disk that is mounted where the image has nothing, or an empty directory, was added to this
+    machine after its install: an update must not empty it.
+    """
+    pseudo = [path for path, mount in mounts.items() if mount.type not in DISK_TYPES]
+    disks = [path for path in mounts if path not in pseudo and _under(path, pseudo) is None]
+    return pseudo, [path for path in disks if _is_empty(path, image)]
+
+
+def running_databases(proc: Path) -> dict[str, tuple[str, ...]]:
+    """Names of database servers that run, with the directories of their data."""
+    found = {}
+    for comm in proc.glob("[0-9]*/comm"):
+        try:
+            name = comm.read_text(errors="replace").strip()
+        except OSError:
+            continue
+        if name in DATABASES:
+            found[name] = DATABASES[name]
+    return found
+
+
+def _under(path: str, points: list[str]) -> str | None:
+    return next((point for point in points if path.startswith(f"{point}/")), None)
+
+
+def _is_empty(path: str, image: Pass) -> bool:
+    """Whether the image has nothing below `path`."""
+    parents = [str(parent) for parent in reversed(PurePosixPath(path).parents)][1:]
+    rules = [f"+ {literal(parent)}/" for parent in (*parents, path)]
+    rules += ["- lost+found/", f"+ {below(path)}", "- *"]
+    items = list_tree(dataclasses.replace(image, rules=tuple(rules)))
+    inside = os.fsencode(path).lstrip(b"/") + b"/"
+    return not any(item.path.startswith(inside) for item in items)
