@@ -49,11 +49,11 @@ def run_command(arguments: argparse.Namespace) -> int:
         raise LabError("the lab needs root", hint="run it with sudo")
     if arguments.command == "accelerator":
         choice = choose_accelerator(arguments.folder.resolve())
-        print(f"{choice.accelerator}: {choice.reason}")
+        print(f"{choice.name}: {choice.reason}")
     elif arguments.command == "sweep":
         print("\n".join(sweep()) or "nothing was left behind")
     elif arguments.command == "build-golden":
-        print(ensure_golden(say, arguments.folder).disk)
+        print(ensure_golden(arguments.folder, say).disk)
     else:
         boot_golden(arguments.folder, shell=arguments.shell, keep=arguments.keep)
     return 0
@@ -61,13 +61,13 @@ def run_command(arguments: argparse.Namespace) -> int:
 
 def boot_golden(folder: Path, *, shell: bool, keep: bool) -> None:
     """Boot the golden client, log in, ask how it is, switch it off by ACPI. Raises LabError."""
-    golden = ensure_golden(say, folder)
+    golden = ensure_golden(folder, say)
     choice = choose_accelerator(folder.resolve())
-    say(f"machines run with {choice.accelerator}: {choice.reason}")
-    disk = copy_disk(golden.disk, folder / "golden-kept.raw") if keep else golden.disk
+    say(f"machines run with {choice.name}: {choice.reason}")
+    disk = copy_disk(golden.disk, folder / "kept-golden.raw") if keep else golden.disk
     spec = Spec(
         name="golden", mac=golden.mac, disks=(disk,),
-        accelerator=choice.accelerator, keep_disks=keep,
+        accelerator=choice, keep_disks=keep,
     )  # fmt: skip
     log = folder.resolve() / "golden.console"
     log.unlink(missing_ok=True)

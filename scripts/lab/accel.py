@@ -38,7 +38,7 @@ class Accelerator(StrEnum):
 class Choice:
     """An accelerator, and why it and not the other."""
 
-    accelerator: Accelerator
+    name: Accelerator
     reason: str
 
 
@@ -55,7 +55,7 @@ def choose_accelerator(folder: Path) -> Choice:
     if kept.exists():
         answer = json.loads(kept.read_text())
         if answer.pop("boot_id") == boot_id:
-            return Choice(Accelerator(answer["accelerator"]), answer["reason"])
+            return Choice(Accelerator(answer["name"]), answer["reason"])
     choice = probe_kvm(folder)
     folder.mkdir(parents=True, exist_ok=True)
     kept.write_text(json.dumps({**asdict(choice), "boot_id": boot_id}) + "\n")

@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from scripts.lab.errors import LabError
-from scripts.lab.golden_disk import GOLDEN_ADDRESS, GOLDEN_MAC, build_disk
+from scripts.lab.golden_disk import ADDRESS, MAC, build_disk
 from scripts.lab.golden_tree import ensure_tree, tree_hash
 from scripts.lab.scratch import scratch_folder
 from si.system.run import run
 
 FOLDER = Path(__file__).resolve().parents[2] / "build/lab"
+__all__ = ["ADDRESS", "FOLDER", "MAC", "POINTS", "Golden", "copy_disk", "ensure_golden"]
+
 SOURCES = ("golden_disk.py", "specimens.py")
 POINTS = {"/": 2, "/boot": 1}
 """Where the disk's partitions belong, as `disk.mounted_tree` wants it."""
@@ -34,18 +37,19 @@ class Golden:
     disk: Path
     key: Path
     """Private ssh key of root on it, and on every copy of it."""
-    address: str = GOLDEN_ADDRESS
-    mac: str = GOLDEN_MAC
+    address: str = ADDRESS
+    mac: str = MAC
 
 
-def ensure_golden(progress: Progress, folder: Path = FOLDER) -> Golden:
-    """The golden client, built if need be (about two minutes); `progress` gets a line a step.
+def ensure_golden(folder: Path, progress: Progress) -> Golden:
+    """The golden client below `folder`, built if need be (about two minutes).
 
+    `progress` gets a line a step. `folder`/golden.raw always points to the present disk.
     Raises LabError, ToolMissing, CommandFailed.
     """
     folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
-    with _alone(folder):
+    with _alone(folder), _usual_umask():
         key = _ensure_key(folder)
         public = key.with_suffix(".pub").read_text()
         disk = folder / f"golden-{_disk_hash(public)}.raw"
@@ -90,6 +94,16 @@ def _ensure_key(folder: Path) -> Path:
     if not key.exists():
         run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "lab", "-f", key])
     return key
+
+
+@contextmanager
+def _usual_umask() -> Iterator[None]:
+    """The golden client's files get the modes that an installer would give them."""
+    before = os.umask(0o022)
+    try:
+        yield
+    finally:
+        os.umask(before)
 
 
 @contextmanager

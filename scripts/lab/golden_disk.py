@@ -16,13 +16,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scripts.lab.disk import attached, mounted, partition
-from scripts.lab.network import ADDRESS, PREFIX_LENGTH
+from scripts.lab.network import ADDRESS as SERVER
+from scripts.lab.network import PREFIX_LENGTH
 from scripts.lab.specimens import ALICE, plant_specimens
 from si.system.run import run
 
 HOSTNAME = "golden"
-GOLDEN_ADDRESS = "10.77.0.10"
-GOLDEN_MAC = "52:54:00:77:00:10"
+ADDRESS = "10.77.0.10"
+MAC = "52:54:00:77:00:10"
 CARD = "lan0"
 SIZE_MIB = 2048
 BOOT, ROOT, SWAP = 1, 2, 3
@@ -74,14 +75,14 @@ def build_disk(tree: Path, public_key: str, image: Path, progress: Progress) -> 
 
 
 def _format(device: Path) -> FileSystems:
-    uuids = []
     for number, label in ((BOOT, "boot"), (ROOT, "root")):
         run(["mkfs.ext4", "-q", "-F", "-L", label, partition(device, number)])
     run(["mkswap", "-q", partition(device, SWAP)])
-    for number in (BOOT, ROOT, SWAP):
-        asked = ["blkid", "-p", "-s", "UUID", "-o", "value", partition(device, number)]
-        uuids.append(run(asked).text.strip())
-    return FileSystems(*uuids)
+    return FileSystems(*(_read_uuid(partition(device, n)) for n in (BOOT, ROOT, SWAP)))
+
+
+def _read_uuid(device: Path) -> str:
+    return run(["blkid", "-p", "-s", "UUID", "-o", "value", device]).text.strip()
 
 
 def _configure(root: Path, ids: FileSystems, public_key: str) -> None:
@@ -89,7 +90,7 @@ def _configure(root: Path, ids: FileSystems, public_key: str) -> None:
     files = {
         "etc/hostname": f"{HOSTNAME}\n",
         "etc/hosts": f"127.0.0.1 localhost\n127.0.1.1 {HOSTNAME}\n::1 localhost ip6-localhost\n",
-        "etc/resolv.conf": f"nameserver {ADDRESS}\n",
+        "etc/resolv.conf": f"nameserver {SERVER}\n",
         "etc/fstab": _fstab(ids),
         "etc/default/locale": "LANG=C.UTF-8\n",
         "etc/default/grub": 'GRUB_DEFAULT=0\nGRUB_TIMEOUT=0\nGRUB_DISTRIBUTOR=Debian\n'
@@ -97,7 +98,7 @@ def _configure(root: Path, ids: FileSystems, public_key: str) -> None:
         'GRUB_CMDLINE_LINUX="console=tty0 console=ttyS0,115200"\nGRUB_TERMINAL=console\n',
         "etc/initramfs-tools/conf.d/resume": f"RESUME=UUID={ids.swap}\n",
         "etc/network/interfaces": _interfaces(),
-        f"etc/systemd/network/10-{CARD}.link": f"[Match]\nMACAddress={GOLDEN_MAC}\n\n"
+        f"etc/systemd/network/10-{CARD}.link": f"[Match]\nMACAddress={MAC}\n\n"
         f"[Link]\nName={CARD}\n",
         "root/.ssh/authorized_keys": public_key,
     }  # fmt: skip
@@ -126,7 +127,7 @@ def _interfaces() -> str:
     return (
         "source /etc/network/interfaces.d/*\n\nauto lo\niface lo inet loopback\n\n"
         f"auto {CARD}\niface {CARD} inet static\n"
-        f"\taddress {GOLDEN_ADDRESS}/{PREFIX_LENGTH}\n\tgateway {ADDRESS}\n"
+        f"\taddress {ADDRESS}/{PREFIX_LENGTH}\n\tgateway {SERVER}\n"
     )
 
 

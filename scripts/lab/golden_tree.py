@@ -81,13 +81,13 @@ def find_mirror(sources: Path = Path("/etc/apt")) -> str:
 
 def _one_line(text: str) -> str | None:
     entry = re.compile(rf"^deb\s+(?:\[[^]]*\]\s+)?(https?://\S+)\s+{SUITE}\s+.*\bmain\b", re.M)
-    match = entry.search(text)
-    return match.group(1) if match else None
+    found: list[str] = entry.findall(text)
+    return found[0] if found else None
 
 
 def _deb822(text: str) -> str | None:
     for paragraph in re.split(r"\n\s*\n", text):
-        fields = dict(re.findall(r"^([A-Za-z-]+):[ \t]*(.*)$", paragraph, re.M))
+        fields: dict[str, str] = dict(re.findall(r"^([A-Za-z-]+):[ \t]*(.*)$", paragraph, re.M))
         uris = [uri for uri in fields.get("URIs", "").split() if uri.startswith("http")]
         wanted = SUITE in fields.get("Suites", "").split()
         if uris and wanted and "main" in fields.get("Components", "").split():

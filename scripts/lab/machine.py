@@ -13,7 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Self
 
-from scripts.lab.accel import Accelerator
+from scripts.lab.accel import Accelerator, Choice
 from scripts.lab.console import Console
 from scripts.lab.errors import LabError, LabTimeout
 from scripts.lab.network import Network
@@ -40,7 +40,7 @@ class Spec:
     mac: str
     disks: tuple[Path, ...]
     """Raw images; the first is /dev/vda."""
-    accelerator: Accelerator
+    accelerator: Choice
     boot: Boot = Boot.DISK
     reboots: bool = True
     memory_mib: int = 1024
@@ -142,8 +142,8 @@ class Machine:
         command = [
             find_tool("qemu-system-x86_64", package="qemu-system-x86"),
             "-name", spec.name,
-            "-machine", "pc,graphics=off", "-accel", spec.accelerator, "-display", "none",
-            *(["-cpu", "host"] if spec.accelerator is Accelerator.KVM else []),
+            "-machine", "pc,graphics=off", "-accel", spec.accelerator.name, "-display", "none",
+            *(["-cpu", "host"] if spec.accelerator.name is Accelerator.KVM else []),
             "-m", str(spec.memory_mib), "-smp", str(spec.cpus), "-boot", "strict=on",
             "-chardev", f"socket,id=con,path={self._path('console')},server=on,wait=on,"
             f"logfile={self.log},logappend=on",

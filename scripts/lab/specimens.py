@@ -97,7 +97,7 @@ def _links(folder: Path, root: Path) -> None:
                        ("dangling", "/nowhere/at/all"), ("to-folder", ".."),
                        ("odd target", "with space\nand newline")):  # fmt: skip
         (links / name).symlink_to(text)
-    os.symlink(b"bytes-\xff", os.fsencode(links / "raw-target"))
+    (links / "raw-target").symlink_to(os.fsdecode(b"bytes-\xff"))
     (links / "hard-linked-symlink").hardlink_to(links / "relative")
     os.chown(links / "dangling", ALICE, ALICE, follow_symlinks=False)
 
@@ -121,15 +121,13 @@ def _special(folder: Path) -> None:
 
 
 def _names(folder: Path) -> None:
-    names = os.fsencode(folder / "names")
-    os.mkdir(names)
+    names = folder / "names"
+    names.mkdir()
     for number, name in enumerate(NAMES):
-        with open(os.path.join(names, name), "wb") as file:  # noqa: PTH118, PTH123 - bytes
-            file.write(b"name %d\n" % number)
-    inner = os.path.join(names, b"folder \xe9\n")  # noqa: PTH118
-    os.mkdir(inner)
-    with open(os.path.join(inner, b"file"), "wb") as file:  # noqa: PTH118, PTH123
-        file.write(b"in a folder with an odd name\n")
+        (names / os.fsdecode(name)).write_text(f"name {number}\n")
+    inner = names / os.fsdecode(b"folder \xe9\n")
+    inner.mkdir()
+    (inner / "file").write_text("in a folder with an odd name\n")
 
 
 def _home(home: Path) -> None:
