@@ -1,0 +1,152 @@
+"""What can be wrong with file systems and the lines of fstab.
+
+Stage 4. Pure. A part of `si.layout.check`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from si.layout.disks import NO_NUMBER, is_device
+from si.layout.model import (
+    Comment,
+    Disk,
+    Filesystem,
+    FilesystemType,
+    Flag,
+    Layout,
+    Mount,
+    Partition,
+    PartitionKind,
+)
+
+Found = Iterator[tuple[int, str]]
+
+_LABEL_LENGTHS = {
+    **dict.fromkeys((FilesystemType.EXT2, FilesystemType.EXT3, FilesystemType.EXT4), 16),
+    FilesystemType.XFS: 12,
+    FilesystemType.VFAT: 11,
+    FilesystemType.SWAP: 15,
+}
+_UUID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
+_VFAT_ID = re.compile(r"[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}")
+_LATER_DEVICE = re.compile(r"/dev/(?:md|dm-|mapper/)")
+
+
+def mount_problems(layout: Layout) -> Found:
+    """Problems of the file systems and other lines of fstab."""
+    yield from _root(layout)
+    yield from _mount_points(layout)
+    for filesystem in layout.filesystems:
+        yield from _device(filesystem, layout)
+        yield from _source(filesystem)
+        if (filesystem.mount_point == "swap") != (filesystem.type is FilesystemType.SWAP):
+            text = f'fs="{filesystem.type}" with mp="{filesystem.mount_point}"'
+            yield filesystem.source_line, f'{text}: swap has mp="swap", and nothing else has'
+    yield from _shared(layout)
+
+
+def mount_warnings(layout: Layout) -> Found:
+    """What is done otherwise than one may think."""
+    paths = layout.partition_paths()
+    for filesystem in layout.filesystems:
+        disk_and_part = paths.get(filesystem.device)
+        if disk_and_part is None:
+            continue
+        flags = disk_and_part[1].flags
+        if not filesystem.format:
+            text = f'format="no" does not keep what is on {filesystem.device}'
+            yield filesystem.source_line, f"{text}: the partition table is written anew"
+        if Flag.SWAP in flags and filesystem.type is not FilesystemType.SWAP:
+            text = f'{filesystem.device} has flags="swap" but fs="{filesystem.type}"'
+            yield filesystem.source_line, f"{text}: fs counts"
+
+
+def _root(layout: Layout) -> Found:
+    root = layout.mounted_at("/")
+    if root is None:
+        line = layout.disks[0].source_line if layout.disks else 1
+        yield line, 'no root: write an <fsinfo> with mp="/"'
+    elif isinstance(root, Mount):
+        yield root.source_line, f'the root is {root.type}: put mp="/" on a partition'
+    elif isinstance(root, Filesystem) and not root.format:
+        yield root.source_line, 'the root has format="no", so nothing could be installed: remove it'
+    elif isinstance(root, Filesystem) and root.type is FilesystemType.VFAT:
+        yield root.source_line, "the root is vfat, which has no owners and links: write ext4"
+
+
+def _mount_points(layout: Layout) -> Found:
+    seen: dict[str, int] = {}
+    for entry in layout.entries:
+        if isinstance(entry, Comment):
+            continue
+        where, line = entry.mount_point, entry.source_line
+        if any(text.split() != [text] for text in (entry.options, str(entry.type))):
+            yield line, f'options="{entry.options}" holds blanks: separate options by commas only'
+        if where in ("swap", "none"):
+            continue
+        if not _is_clean_path(where):
+            yield line, f'mp="{where}" is no mount point: write an absolute path, like /home'
+        elif where in seen:
+            what = "a second root" if where == "/" else f"{where} is mounted twice"
+            yield line, f"{what}: the other one is on line {seen[where]}"
+        seen.setdefault(where, line)
+
+
+def _is_clean_path(path: str) -> bool:
+    if path == "/":
+        return True
+    parts = path.split("/")
+    inside = parts[1:]
+    return parts[0] == "" and path.isprintable() and not {"", ".", ".."} & set(inside)
+
+
+def _device(filesystem: Filesystem, layout: Layout) -> Found:
+    found = layout.partition_paths().get(filesystem.device)
+    if found is not None:
+        yield from _partition(filesystem, *found)
+        return
+    unread = any(part.number == NO_NUMBER for disk in layout.disks for part in disk.partitions)
+    line, device = filesystem.source_line, filesystem.device
+    if not is_device(device):
+        yield line, f'real_dev="{device}" is no device: write a partition, like /dev/vda2'
+    elif _LATER_DEVICE.match(device):
+        yield line, f"{device}: software RAID, LVM and encryption are not supported yet"
+    elif not unread:
+        known = ", ".join(layout.partition_paths()) or "there is none"
+        yield line, f"{device} is no partition of this layout: {known}"
+
+
+def _partition(filesystem: Filesystem, disk: Disk, part: Partition) -> Found:
+    line, device = filesystem.source_line, filesystem.device
+    if part.kind is PartitionKind.EXTENDED:
+        yield line, f"{device} is the extended partition: it holds partitions, no file system"
+    if Flag.BIOS_GRUB in part.flags:
+        yield line, f'{device} has flags="bios_grub": GRUB writes there, no file system can stand'
+
+
+def _source(filesystem: Filesystem) -> Found:
+    line = filesystem.source_line
+    label, uuid = filesystem.volume_label, filesystem.chosen_uuid
+    vfat = filesystem.type is FilesystemType.VFAT
+    if label is not None:
+        most = _LABEL_LENGTHS[filesystem.type]
+        if len(label.encode()) > most or not label.isprintable():
+            yield line, f"the label {label!r} is too long: {filesystem.type} has room for {most}"
+    if uuid is not None and (_VFAT_ID if vfat else _UUID).fullmatch(uuid) is None:
+        form = "XXXX-XXXX" if vfat else "8-4-4-4-12 hex digits"
+        yield line, f"UUID={uuid} is no UUID of {filesystem.type}: write {form}, or leave it out"
+
+
+def _shared(layout: Layout) -> Found:
+    for name in ("device", "volume_label", "chosen_uuid"):
+        seen: dict[str, int] = {}
+        for filesystem in layout.filesystems:
+            value: str | None = getattr(filesystem, name)
+            if value is None:
+                continue
+            if value in seen:
+                text = f"{value} is used on line {seen[value]} already"
+                yield filesystem.source_line, f"{text}: a file system needs one of its own"
+            seen.setdefault(value, filesystem.source_line)

@@ -1,0 +1,187 @@
+"""Layout documents: XML text of either dialect to a `Layout`, and a `Layout` to ours.
+
+Stage 4. Pure. The classic dialect is the `autoinstallscript.conf` of SystemImager 4, in which
+people wrote anything in any order; the strict one is the `disks-layout` of SystemImager 5. Ours
+is the strict one with more attributes (schemas/layout.xsd), marked by `<config format="1">`.
+Reading is done by hand rather than by the schema: a schema's messages do not say what to write
+instead, and the classic dialect fits none. Documents come from other machines, hence no
+entities, no network, a bounded size.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from lxml import etree
+
+from si.errors import DocumentInvalid, Problem
+from si.layout.check import check_layout, warn_of_layout
+from si.layout.disks import read_bootloader, read_disk
+from si.layout.dump import dump_layout
+from si.layout.faults import Faults, line_of
+from si.layout.fsinfo import arrange, read_fsinfo
+from si.layout.model import Bootloader, Disk, Layout
+
+__all__ = ["MAX_BYTES", "dump_layout", "load_layout", "parse_xml", "read_layout"]
+
+MAX_BYTES = 4 * 1024 * 1024
+FORMAT = "1"
+
+_LATER = {"raid": "software RAID", "lvm": "LVM", "crypt": "encryption", "luks": "encryption"}
+_SECTIONS = ("disk", "bootloader", "fsinfo", "boel", *_LATER)
+_LATE_DECLARATION = re.compile(rb"([ \t\r\n]+)(<\?xml[^>]{0,200}\?>)")
+_ENTITY = re.compile(r"<!ENTITY", re.IGNORECASE)
+
+
+def load_layout(
+    text: str | bytes, file: str, *, capacities: Mapping[str, int] | None = None
+) -> Layout:
+    """The layout of a document; `file` is its name in problems.
+
+    `capacities` are sizes of disks in bytes, by device, where they are known; a `capacity` in the
+    document wins. Raises DocumentInvalid with every problem.
+    """
+    layout, problems, _warnings = read_layout(text, file, capacities=capacities)
+    if problems:
+        raise DocumentInvalid(problems, hint="si-layout(5) describes every element")
+    return layout
+
+
+def read_layout(
+    text: str | bytes, file: str, *, capacities: Mapping[str, int] | None = None
+) -> tuple[Layout, tuple[Problem, ...], tuple[Problem, ...]]:
+    """The layout as far as it can be read, all problems, and all warnings, each by line.
+
+    Raises DocumentInvalid for a text that is no XML at all, or none that is safe to read.
+    """
+    root = parse_xml(text, file)
+    faults = Faults(file, strict=_is_strict(root))
+    layout = _read_root(root, faults, capacities or {})
+    problems = [*faults.problems, *check_layout(layout, file)]
+    warnings = [*faults.warnings, *warn_of_layout(layout, file)]
+    return layout, _by_line(problems), _by_line(warnings)
+
+
+def parse_xml(text: str | bytes, file: str) -> etree._Element:
+    """The root element of a document that may be hostile.
+
+    Raises DocumentInvalid for one that is too large, malformed, or declares entities.
+    """
+    data = text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text
+    if len(data) > MAX_BYTES:
+        raise _refusal(file, 1, f"larger than {MAX_BYTES // 1024 // 1024} MiB")
+    _refuse_entities(data, file)
+    parser = etree.XMLParser(
+        resolve_entities=False,
+        no_network=True,
+        huge_tree=False,
+        load_dtd=False,
+        # Text was decoded already, whatever its declaration says of it.
+        encoding="utf-8" if isinstance(text, str) else None,
+    )
+    try:
+        root = etree.fromstring(_declaration_first(data), parser)
+    except etree.XMLSyntaxError as error:
+        line = error.position[0] or 1
+        raise _refusal(file, line, f"not well-formed XML: {error.msg}") from error
+    subset: Any = root.getroottree().docinfo.internalDTD
+    if subset is not None and any(True for _ in subset.iterentities()):
+        raise _refusal(file, 1, "entity declarations are refused: write the text itself")
+    return root
+
+
+def _declaration_first(data: bytes) -> bytes:
+    """`data` with blank lines before an XML declaration moved behind it: line numbers stay."""
+    found = _LATE_DECLARATION.match(data)
+    return found[2] + found[1] + data[found.end() :] if found is not None else data
+
+
+def _refuse_entities(data: bytes, file: str) -> None:
+    # Before the parser sees them: it would expand entities in attributes whatever one tells it.
+    for encoding in ("latin-1", "utf-16"):
+        found = _ENTITY.search(data.decode(encoding, "replace"))
+        if found is not None:
+            line = data[: found.start()].count(b"\n") + 1
+            raise _refusal(file, line, "entity declarations are refused: write the text itself")
+
+
+def _refusal(file: str, line: int, message: str) -> DocumentInvalid:
+    return DocumentInvalid([Problem(file, line, message)])
+
+
+def _is_strict(root: etree._Element) -> bool:
+    return "format" in root.attrib or root.find("bootloader") is not None
+
+
+def _read_root(root: etree._Element, faults: Faults, capacities: Mapping[str, int]) -> Layout:
+    tag = str(root.tag)
+    if tag != "config":
+        faults.problem(line_of(root), f"the root element of a layout is <config>, not <{tag}>")
+        return Layout((), ())
+    if root.get("format", FORMAT) != FORMAT:
+        text = f'format="{root.get("format")}" is not known here: this version writes {FORMAT}'
+        faults.problem(line_of(root), text)
+    _check_outline(root, faults)
+    disks = _read_disks(root, faults, capacities)
+    partitions = Layout(disks, ()).partition_paths()
+    entries = [read_fsinfo(element, faults, partitions) for element in root.iterfind("fsinfo")]
+    arranged = arrange([entry for entry in entries if entry is not None], faults)
+    return Layout(disks, arranged, _read_bootloader(root, faults))
+
+
+def _check_outline(root: etree._Element, faults: Faults) -> None:
+    for name in root.attrib:
+        if name != "format":
+            faults.unknown(line_of(root), f"<config> has no attribute {name!s}")
+    for element in root:
+        if not isinstance(element.tag, str):
+            continue
+        line, tag = line_of(element), str(element.tag)
+        if tag in _LATER and (len(element) or set(element.attrib) - {"version"}):
+            faults.problem(line, f"<{tag}> ({_LATER[tag]}) is not supported yet: remove it")
+        elif tag not in _SECTIONS:
+            faults.unknown(line, f"<config> has no element <{tag}>")
+    if faults.strict:
+        _refuse_bare_text(root, faults)
+
+
+def _refuse_bare_text(root: etree._Element, faults: Faults) -> None:
+    for element in root.iter():
+        texts = [element.tail] if element is not root else []
+        if isinstance(element.tag, str):
+            texts.append(element.text)
+        bare = next((text.strip() for text in texts if text is not None and text.strip()), None)
+        if bare is not None:
+            text = f"bare text {bare.split()[0][:40]!r}: write it as a comment, <!-- ... -->"
+            faults.problem(line_of(element), text)
+
+
+def _read_disks(
+    root: etree._Element, faults: Faults, capacities: Mapping[str, int]
+) -> tuple[Disk, ...]:
+    read = (read_disk(element, faults) for element in root.iterfind("disk"))
+    disks = [disk for disk in read if disk is not None]
+    return tuple(
+        Disk(
+            disk.device,
+            disk.label,
+            disk.partitions,
+            capacities.get(disk.device) if disk.capacity is None else disk.capacity,
+            disk.source_line,
+        )
+        for disk in disks
+    )
+
+
+def _read_bootloader(root: etree._Element, faults: Faults) -> Bootloader | None:
+    found = root.findall("bootloader")
+    for surplus in found[1:]:
+        text = f"a second <bootloader>, the first is on line {line_of(found[0])}: keep one"
+        faults.problem(line_of(surplus), text)
+    return read_bootloader(found[0], faults) if found else None
+
+
+def _by_line(problems: list[Problem]) -> tuple[Problem, ...]:
+    return tuple(sorted(dict.fromkeys(problems), key=lambda problem: problem.line))

@@ -1,0 +1,89 @@
+"""The master script of an image: what it says of itself, its steps, and its checksum.
+
+Stage 5. Pure. The text depends on nothing but layout, facts and options, so the same input gives
+the same bytes; the checksum tells later whether a person has changed it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+
+from si.layout.model import MIB, Disk, Layout, PartitionKind, partition_path
+from si.names_check import check_name
+from si.script.plan import least_disk_bytes, plan
+from si.script.render import render_steps
+from si.script.steps import Comment, PostInstall
+
+_CHECKSUM = "# si-checksum: "
+_PROLOGUE = "set -eu\n. /lib/boel/functions.sh\n. /run/boel/header.sh\n"
+
+
+def make_master(
+    layout: Layout,
+    *,
+    image: str,
+    layout_name: str,
+    kernel_args: tuple[str, ...] = (),
+    post_install: PostInstall = PostInstall.REBOOT,
+    content_bytes: int = 0,
+    command: str = "si-mkautoinstallscript",
+) -> str:
+    """The text of an image's master script.
+
+    `layout_name` (the document's file name) and `command` are only told to the reader;
+    `kernel_args` come from `kernel_arguments`; `content_bytes` is how much the image holds, 0 when
+    that is not known. Raises NameInvalid, and DocumentInvalid for a layout that cannot be
+    installed yet.
+    """
+    check_name("image", image)
+    steps = plan(
+        layout,
+        kernel_args=kernel_args,
+        post_install=post_install,
+        content_bytes=content_bytes,
+        file=layout_name,
+    )
+    about = Comment(
+        (
+            f"Master script of image {image}, made by {command} of {layout_name}.",
+            "",
+            *_wiped(layout, content_bytes),
+            f"When all is written: {post_install}.",
+            "",
+            "Edit the layout and make this script anew, rather than edit the script: one that was",
+            "changed by hand is overwritten only with --force.",
+        )
+    )
+    body = _PROLOGUE + render_steps(steps)
+    return f"#!/bin/sh\n{render_steps([about])}{_CHECKSUM}{_checksum(body)}\n{body}"
+
+
+def is_hand_edited(text: str) -> bool:
+    """Whether a master script differs from what was generated; one without checksum does."""
+    _before, mark, rest = text.partition(f"\n{_CHECKSUM}")
+    checksum, _newline, body = rest.partition("\n")
+    return not mark or checksum != _checksum(body)
+
+
+def _wiped(layout: Layout, content_bytes: int) -> Iterator[str]:
+    yield "WIPES"
+    for disk in layout.disks:
+        least = least_disk_bytes(disk, layout, content_bytes=content_bytes) // MIB
+        yield f"  {disk.device}, which must have {least} MiB at least; then ({disk.label}):"
+        yield from _table(disk, layout)
+
+
+def _table(disk: Disk, layout: Layout) -> Iterator[str]:
+    for partition in disk.partitions:
+        path = partition_path(disk.device, partition.number)
+        filesystem = layout.filesystem_on(path)
+        if filesystem is not None:
+            use = f"{filesystem.type} {filesystem.mount_point}"
+        else:
+            use = "extended" if partition.kind is PartitionKind.EXTENDED else "no file system"
+        yield f"    {path}  {use}"
+
+
+def _checksum(body: str) -> str:
+    return hashlib.sha256(body.encode()).hexdigest()

@@ -1,0 +1,216 @@
+"""Steps that write partition tables.
+
+Stage 5. Pure. parted gets positions in whole MiB, which it takes as exact (only decimal units and
+percentages are approximate to it), so the same numbers are right for sectors of 512 and of 4096
+bytes. Identifiers, types and names are set by sfdisk, because parted cannot.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+from si.layout.check_table import least_sizes
+from si.layout.geometry import Extent, Geometry, Offset, place, smallest_disk
+from si.layout.model import (
+    MIB,
+    Disk,
+    Filesystem,
+    FilesystemType,
+    Fixed,
+    Flag,
+    LabelType,
+    Layout,
+    Partition,
+    PartitionKind,
+    Percent,
+    Rest,
+    partition_path,
+)
+from si.script.identifiers import disk_variable, partition_variable
+from si.script.steps import (
+    Arithmetic,
+    Assign,
+    Call,
+    Capture,
+    Command,
+    Comment,
+    Step,
+    Variable,
+    Word,
+)
+
+_PARTED_TYPES = {
+    FilesystemType.VFAT: "fat32",
+    FilesystemType.SWAP: "linux-swap",
+}
+_NO_NAME = '""'
+# A partition that only keeps a number taken lies here for a moment, before the first MiB ends.
+_FILLER_SECTOR = 64
+_IMPLIED_FLAGS = (Flag.SWAP, Flag.ROOT)
+
+
+def least_disk_bytes(disk: Disk, layout: Layout, *, content_bytes: int = 0) -> int:
+    """The smallest disk that can take this table and, as far as sizes tell, the image.
+
+    `content_bytes` is what the image holds; it counts where one partition alone can grow.
+    """
+    least = least_sizes(disk, layout)
+    growing = _growing(layout)
+    if len(growing) == 1 and growing[0] in disk.partitions:
+        fixed = sum(_fixed_bytes(filesystem, layout) for filesystem in layout.filesystems)
+        number = growing[0].number
+        least[number] = max(least[number], -(-(content_bytes - fixed) // MIB))
+    needed = smallest_disk(place(disk), least)
+    if needed is None:
+        raise ValueError(f"{disk.device}: checked layouts fit on some disk")
+    return needed
+
+
+def partition_steps(disk: Disk, layout: Layout) -> Iterator[Step]:
+    """Everything between a disk with anything on it and partitions with nothing on them."""
+    geometry = place(disk)
+    yield Comment((f"{disk.device}: {disk.label} with {len(disk.partitions)} partitions",))
+    yield Command(("wipefs", "--all", "--quiet", disk.device))
+    yield from _measure(geometry)
+    yield Command(
+        ("parted", "--script", "--align", "optimal", disk.device),
+        (("mklabel", str(disk.label)), *_subcommands(geometry, layout)),
+    )
+    yield from _identify(disk)
+    paths = tuple(
+        partition_path(disk.device, part.number)
+        for part in disk.partitions
+        if part.kind is not PartitionKind.EXTENDED
+    )
+    yield Call("wait_for", paths)
+    yield Command(("wipefs", "--all", "--quiet", *paths))
+
+
+def _growing(layout: Layout) -> list[Partition]:
+    paths = layout.partition_paths()
+    parts = (paths[f.device][1] for f in layout.filesystems if f.type is not FilesystemType.SWAP)
+    return [part for part in parts if not isinstance(part.size, Fixed)]
+
+
+def _fixed_bytes(filesystem: Filesystem, layout: Layout) -> int:
+    size = layout.partition_paths()[filesystem.device][1].size
+    swap = filesystem.type is FilesystemType.SWAP
+    return size.size if isinstance(size, Fixed) and not swap else 0
+
+
+def _measure(geometry: Geometry) -> Iterator[Step]:
+    """Variables for positions that depend on the size of the disk, where there are any."""
+    disk = geometry.disk
+    offsets = [offset for extent in geometry.extents for offset in (extent.start, extent.end)]
+    if all(_is_plain(offset) for offset in offsets):
+        return
+    name = _slug(disk.device)
+    reserve = " - 1" if disk.label is LabelType.GPT else ""
+    yield Capture(f"{name}_bytes", ("blockdev", "--getsize64", disk.device))
+    yield Assign(f"{name}_end", Arithmetic(f"{name}_bytes / {MIB}{reserve}"))
+    for part in disk.partitions:
+        if isinstance(part.size, Percent):
+            share = f"({name}_end - 1) * {part.size.hundredths} / 10000"
+            yield Assign(_share_variable(disk, part.number), Arithmetic(share))
+
+
+def _subcommands(geometry: Geometry, layout: Layout) -> Iterator[tuple[Word, ...]]:
+    """mkpart in the order of the numbers, because parted gives each the first free one."""
+    disk = geometry.disk
+    by_number = {extent.partition.number: extent for extent in geometry.extents}
+    fillers = _missing_numbers(by_number)
+    for number in sorted([*by_number, *fillers]):
+        if number in by_number:
+            yield _mkpart(by_number[number], disk, layout)
+        else:
+            sector = f"{_FILLER_SECTOR + number}s"
+            kind = "primary" if disk.label is LabelType.MSDOS else _NO_NAME
+            yield ("mkpart", kind, sector, sector)
+    for number in sorted(by_number):
+        partition = by_number[number].partition
+        for flag in _parted_flags(partition, disk, layout):
+            yield ("set", str(number), flag, "on")
+    for number in fillers:
+        yield ("rm", str(number))
+
+
+def _missing_numbers(numbers: Mapping[int, Extent]) -> list[int]:
+    kinds = PartitionKind
+    top = [n for n, extent in numbers.items() if extent.partition.kind is not kinds.LOGICAL]
+    return [number for number in range(1, max(top)) if number not in numbers]
+
+
+def _mkpart(extent: Extent, disk: Disk, layout: Layout) -> tuple[Word, ...]:
+    partition = extent.partition
+    first = str(partition.kind) if disk.label is LabelType.MSDOS else _NO_NAME
+    filesystem = layout.filesystem_on(partition_path(disk.device, partition.number))
+    words: list[Word] = ["mkpart", first]
+    if partition.kind is not PartitionKind.EXTENDED:
+        kind = filesystem.type if filesystem is not None else None
+        if kind is None and Flag.SWAP in partition.flags:
+            kind = FilesystemType.SWAP
+        words += [_PARTED_TYPES.get(kind, str(kind))] if kind is not None else []
+    return (*words, _position(extent.start, disk), _end(extent, disk))
+
+
+def _end(extent: Extent, disk: Disk) -> Word:
+    if _is_plain(extent.end) and extent.end.from_end:
+        # parted's 100% may be some sectors more than whole MiB: right for `*`, not for a size.
+        rest = isinstance(extent.partition.size, Rest)
+        return "100%" if rest else _position(extent.end, disk)
+    return _position(extent.end, disk)
+
+
+def _parted_flags(partition: Partition, disk: Disk, layout: Layout) -> list[str]:
+    flags = [flag for flag in partition.flags if flag not in _IMPLIED_FLAGS]
+    if disk.label is LabelType.MSDOS:
+        return [str(flag) for flag in flags]
+    # On gpt parted takes "boot" for "esp"; older documents also mean the legacy boot attribute.
+    filesystem = layout.filesystem_on(partition_path(disk.device, partition.number))
+    vfat = filesystem is not None and filesystem.type is FilesystemType.VFAT
+    boot = Flag.ESP if vfat or Flag.ESP in flags else Flag.LEGACY_BOOT
+    kept = (boot if flag is Flag.BOOT else flag for flag in flags if flag is not Flag.LBA)
+    return [str(flag) for flag in dict.fromkeys(kept)]
+
+
+def _identify(disk: Disk) -> Iterator[Step]:
+    identity: Word = (Variable(disk_variable(disk.device, disk.label)),)
+    sfdisk = ("sfdisk", "--quiet")
+    yield Command((*sfdisk, "--disk-id", disk.device, identity))
+    for part in disk.partitions:
+        number = str(part.number)
+        if part.type_id is not None:
+            yield Command((*sfdisk, "--part-type", disk.device, number, part.type_id))
+        if disk.label is LabelType.MSDOS:
+            continue
+        variable = partition_variable(partition_path(disk.device, part.number))
+        yield Command((*sfdisk, "--part-uuid", disk.device, number, (Variable(variable),)))
+        if part.name is not None:
+            yield Command((*sfdisk, "--part-label", disk.device, number, part.name))
+
+
+def _position(offset: Offset, disk: Disk) -> Word:
+    if _is_plain(offset) and not offset.from_end:
+        return f"{offset.mib}MiB"
+    name = _slug(disk.device)
+    terms = [f"+ {name}_end"] if offset.from_end else []
+    terms += [f"+ {_share_variable(disk, number)}" for number in offset.plus]
+    terms += [f"- {_share_variable(disk, number)}" for number in offset.minus]
+    if offset.mib:
+        terms.append(f"{'-' if offset.mib < 0 else '+'} {abs(offset.mib)}")
+    return (Arithmetic(" ".join(terms).removeprefix("+ ")), "MiB")
+
+
+def _is_plain(offset: Offset) -> bool:
+    """Whether a position can be written without knowing the disk: a number, or its very end."""
+    moved = offset.plus or offset.minus
+    return not moved and (not offset.from_end or offset.mib == 0)
+
+
+def _share_variable(disk: Disk, number: int) -> str:
+    return f"{_slug(disk.device)}_share{number}"
+
+
+def _slug(device: str) -> str:
+    return "disk_" + re.sub(r"[^A-Za-z0-9]", "_", device.removeprefix("/dev/"))
