@@ -21,8 +21,7 @@ _RESERVED = ("si.server=", "si.client=", "si.token=", "initrd=", "BOOTIF=")
 _LOCAL_DISK = (
     # Under a PC BIOS the first disk is started directly, for not every BIOS goes on to it when
     # the boot ROM gives up; EFI firmware does.
-    "iseq ${platform} pcbios && sanboot --no-describe --drive 0x80 ||\n"
-    "exit\n"
+    "iseq ${platform} pcbios && sanboot --no-describe --drive 0x80 ||\nexit\n"
 )
 
 

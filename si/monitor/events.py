@@ -8,10 +8,8 @@ never installed again), and are bounded, since a client in trouble can talk with
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,6 +18,7 @@ import msgspec
 from si.config import Settings
 from si.monitor.state import ClientState, Event, Phase, fold
 from si.names_check import check_name
+from si.system.files import locked
 
 MAX_DETAIL = 64 * 1024
 MAX_EVENTS = 8 * 1024 * 1024
@@ -64,7 +63,7 @@ def append_event(settings: Settings, name: str, event: Event) -> None:
     """
     directory = client_directory(settings, name)
     make_private(directory)
-    with _locked(directory):
+    with locked(directory):
         before = read_events(settings, name)
         _append_line(directory / "events.jsonl", _encode(event), decisive=event.phase in _DECISIVE)
         if event.phase is Phase.STARTED and _attempts([*before, event]) > _attempts(before):
@@ -77,7 +76,7 @@ def begin_events(settings: Settings, name: str, event: Event) -> None:
     """Write the event that arms a client; what came before it moves to events.jsonl.1."""
     directory = client_directory(settings, name)
     make_private(directory)
-    with _locked(directory):
+    with locked(directory):
         file = directory / "events.jsonl"
         if file.exists() and file.stat().st_size > MAX_EVENTS // 8:
             file.replace(directory / "events.jsonl.1")
@@ -114,7 +113,7 @@ def append_log(settings: Settings, name: str, *, offset: int, data: bytes) -> in
     """
     directory = client_directory(settings, name)
     make_private(directory)
-    with _locked(directory), (directory / "console.log").open("ab") as log:
+    with locked(directory), (directory / "console.log").open("ab") as log:
         size = log.tell()
         if offset > size:
             raise LogGap(size)
@@ -129,16 +128,6 @@ def make_private(directory: Path) -> None:
     """Make a folder below clients/ that only its owner may read: tokens lie there."""
     directory.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     directory.mkdir(exist_ok=True, mode=0o700)
-
-
-@contextmanager
-def _locked(directory: Path) -> Iterator[None]:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _append_line(path: Path, line: bytes, *, decisive: bool) -> None:

@@ -123,6 +123,7 @@ class _Story:
         self.failed: Event | None = None
         self.written: Event | None = None
         self.installed: Event | None = None
+        self.reported: Event | None = None  # the newest "installed": an update changes what runs
         self.heard: datetime | None = None
 
     def tell(self, event: Event) -> None:
@@ -131,7 +132,7 @@ class _Story:
             return
         self.heard = max(self.heard or event.time, event.time)
         if event.phase is Phase.INSTALLED:
-            self.installed = self.installed or event
+            self.reported, self.installed = event, self.installed or event
         elif event.phase is Phase.WRITTEN:
             self.written = self.written or event
         else:
@@ -177,8 +178,8 @@ class _Story:
             image=facts.get("image"),
             armed=not (self.disarmed or self.written or self.installed),
         )
-        if self.installed is not None:
-            report = _read_detail(self.installed)
+        if self.installed is not None and self.reported is not None:
+            report = _read_detail(self.reported)
             known = replace(common, image=report.get("image", common.image))
             return _at(known, State.INSTALLED, self.installed, captured=report.get("captured"))
         quiet = self.heard is not None and now - self.heard > silence

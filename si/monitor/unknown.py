@@ -7,14 +7,13 @@ last; anyone in the networks can ask with any MAC, so the file must not grow wit
 
 from __future__ import annotations
 
-import fcntl
-import os
 from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 
 from si.config import Settings
+from si.system.files import locked, replace_file
 
 MAX_MACS = 256
 
@@ -36,19 +35,13 @@ def note_unknown(settings: Settings, mac: str, ip: str, *, now: datetime | None 
     """Write down that `mac` (aa:bb:...) asked from `ip`."""
     moment = (now or datetime.now(UTC)).replace(microsecond=0)
     settings.clients.mkdir(parents=True, exist_ok=True, mode=0o700)
-    directory = os.open(settings.clients, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(directory, fcntl.LOCK_EX)
+    with locked(settings.clients):
         known = {entry.mac: entry for entry in read_unknown(settings)}
         old = known.pop(mac, None)
         first, count = (old.first, old.count) if old else (moment, 0)
         entries = [*known.values(), UnknownMac(mac, ip, first, moment, count + 1)]
         text = b"".join(msgspec.json.encode(entry) + b"\n" for entry in entries[-MAX_MACS:])
-        fresh = _file(settings).with_suffix(".new")
-        fresh.write_bytes(text)
-        fresh.replace(_file(settings))
-    finally:
-        os.close(directory)
+        replace_file(_file(settings), text, mode=0o600)
 
 
 def read_unknown(settings: Settings) -> tuple[UnknownMac, ...]:

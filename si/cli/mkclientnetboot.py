@@ -1,0 +1,84 @@
+"""si-mkclientnetboot: arm clients for an install, or let them boot their own disk."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import click
+
+from si.boot.arming import ArmingPlan, arm_clients, disarm_clients, plan_arming
+from si.cli.command import confirm, si_command
+from si.cluster import load_cluster
+from si.config import Settings
+
+
+@si_command("si-mkclientnetboot")
+@click.option("--netboot", is_flag=True, help="Install the clients when they boot next.")
+@click.option("--localboot", is_flag=True, help="Let the clients boot their own disk.")
+@click.option("--clients", "range_text", metavar="RANGE", required=True, help="Which clients.")
+@click.option("--image", metavar="NAME", help="Image to install [that of cluster.xml].")
+@click.option("--flavor", metavar="NAME", help="Flavor to boot [cluster.xml, else standard].")
+@click.option("--arch", metavar="ARCH", help="Architecture of the flavor [that of the image].")
+@click.option(
+    "--transport", type=click.Choice(["rsync"]), default="rsync", help="How the image travels."
+)
+@click.option("--append", metavar="TEXT", default="", help="More kernel arguments.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def command(
+    settings: Settings,
+    *,
+    netboot: bool,
+    localboot: bool,
+    range_text: str,
+    image: str | None,
+    flavor: str | None,
+    arch: str | None,
+    transport: str,
+    append: str,
+    yes: bool,
+) -> None:
+    """Arm clients (--netboot) or disarm them (--localboot).
+
+    An armed client is wiped and installed when it boots from the network; every other machine
+    boots its own disk. If anything is wrong with one client of the range, none is armed.
+    """
+    if netboot == localboot:
+        raise click.UsageError("give one of --netboot and --localboot")
+    names = load_cluster(settings).expand(range_text)
+    if localboot:
+        if image or flavor or arch or append:
+            raise click.UsageError("--image, --flavor, --arch and --append go with --netboot")
+        _disarm(settings, names)
+        return
+    plans = plan_arming(
+        settings, names, image=image, flavor=flavor, arch=arch, transport="rsync", append=append
+    )
+    _ask(plans, yes=yes)
+    arm_clients(settings, plans)
+    for plan in plans:
+        click.echo(f"{plan.arming.client}: armed with image {plan.arming.image}")
+
+
+def _ask(plans: Sequence[ArmingPlan], *, yes: bool) -> None:
+    for plan in plans:
+        arming = plan.arming
+        note = ", an install is under way now" if plan.is_busy else ""
+        click.echo(
+            f"{arming.client} ({arming.mac}, {arming.ip}): image {arming.image}, "
+            f"flavor {arming.flavor}, wipes {', '.join(plan.wipes)}{note}",
+            err=True,
+        )
+    busy = [plan.arming.client for plan in plans if plan.is_busy]
+    if busy:
+        confirm(f"{', '.join(busy)} would be cut off and begin anew. Go on?", yes=yes)
+    noun = "this client" if len(plans) == 1 else f"these {len(plans)} clients"
+    confirm(f"Wipe and install {noun} at the next boot?", yes=yes)
+
+
+def _disarm(settings: Settings, names: Sequence[str]) -> None:
+    disarmed = disarm_clients(settings, names)
+    for name in names:
+        click.echo(f"{name}: {'disarmed' if name in disarmed else 'was not armed'}")
+
+
+main = command.run

@@ -1,0 +1,160 @@
+"""All clients at one glance, for people and for `--json`.
+
+Stage 9, watching. In go cluster.xml and what lies below clients/, out come rows. Text that came
+from clients is shown with its control characters escaped: a log must not drive a terminal.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import msgspec
+
+from si.cluster import load_cluster
+from si.config import Settings
+from si.errors import NameInvalid
+from si.monitor.events import client_directory, client_state
+from si.monitor.state import State
+from si.monitor.unknown import UnknownMac, read_unknown
+from si.names_check import check_name
+
+_COLUMNS = ("client", "state", "phase", "try", "since", "image", "detail")
+_DETAIL_WIDTH = 60
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+class Row(msgspec.Struct, frozen=True):
+    """One client."""
+
+    client: str
+    state: State
+    phase: str | None
+    attempts: int
+    since: datetime | None
+    image: str | None
+    captured: str | None
+    detail: str
+    mac: str | None
+
+
+class Overview(msgspec.Struct, frozen=True):
+    """Everything that si-monitor shows."""
+
+    clients: tuple[Row, ...]
+    unknown: tuple[UnknownMac, ...]
+
+
+def look(settings: Settings, *, now: datetime | None = None) -> Overview:
+    """Every client of cluster.xml, and those that were armed and then taken out of it.
+
+    Raises DocumentInvalid for a faulty cluster.xml.
+    """
+    moment = now or datetime.now(UTC)
+    cluster = load_cluster(settings)
+    macs = {client.name: client.mac for client in cluster.clients}
+    names = sorted({*macs, *_directories(settings)})
+    rows = tuple(_row(settings, name, macs.get(name), moment) for name in names)
+    known = {mac for mac in macs.values() if mac}
+    strangers = tuple(entry for entry in read_unknown(settings) if entry.mac not in known)
+    return Overview(rows, strangers)
+
+
+def render_table(overview: Overview, *, now: datetime | None = None) -> str:
+    """The overview as text."""
+    moment = now or datetime.now(UTC)
+    rows = [_cells(row, moment) for row in overview.clients]
+    text = _align([_COLUMNS, *rows]) if rows else "no clients yet: si-client add NAME --mac MAC\n"
+    if overview.unknown:
+        asked = [
+            (entry.mac, entry.ip, f"{_age(entry.last, moment)} ago", f"{entry.count} times")
+            for entry in overview.unknown
+        ]
+        text += "\nasked to boot, but unknown (si-client add NAME --mac MAC):\n" + _align(asked)
+    return text
+
+
+def dump_overview(overview: Overview) -> str:
+    """The overview as JSON."""
+    return json.dumps(msgspec.to_builtins(overview), indent=1)
+
+
+def console_log(settings: Settings, client: str) -> bytes | None:
+    """The console log of the client's last install; None before it sent any.
+
+    Raises ClientUnknown for a name that neither cluster.xml nor an arming knows.
+    """
+    name = check_name("client", client)
+    if name not in _directories(settings):
+        name = load_cluster(settings).client(name).name
+    try:
+        return (client_directory(settings, name) / "console.log").read_bytes()
+    except FileNotFoundError:
+        return None
+
+
+def escape_controls(data: bytes) -> str:
+    """`data` as text whose only control characters are line ends and tabs."""
+    text = data.decode("utf-8", "backslashreplace").replace("\r\n", "\n")
+    return _CONTROLS.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+
+
+def _row(settings: Settings, name: str, mac: str | None, now: datetime) -> Row:
+    state = client_state(settings, name, now=now)
+    return Row(
+        client=name,
+        state=state.state,
+        phase=state.phase,
+        attempts=state.attempts,
+        since=state.since,
+        image=state.image,
+        captured=state.captured,
+        detail=state.detail,
+        mac=mac,
+    )
+
+
+def _cells(row: Row, now: datetime) -> tuple[str, ...]:
+    detail = " ".join(escape_controls(row.detail.encode("utf-8", "replace")).split())
+    if len(detail) > _DETAIL_WIDTH:
+        detail = detail[: _DETAIL_WIDTH - 3] + "..."
+    return (
+        row.client,
+        row.state,
+        row.phase or "-",
+        str(row.attempts),
+        _age(row.since, now) if row.since else "-",
+        escape_controls((row.image or "-").encode("utf-8", "replace")),
+        detail,
+    )
+
+
+def _align(rows: Sequence[tuple[str, ...]]) -> str:
+    widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
+    lines = ("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True))
+             for row in rows)  # fmt: skip
+    return "".join(f"{line.rstrip()}\n" for line in lines)
+
+
+def _age(moment: datetime, now: datetime) -> str:
+    seconds = max(0, int((now - moment).total_seconds()))
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"
+
+
+def _directories(settings: Settings) -> set[str]:
+    """Clients that have a folder below clients/."""
+    if not settings.clients.is_dir():
+        return set()
+    found = set()
+    for entry in settings.clients.iterdir():
+        try:
+            if entry.is_dir() and not entry.is_symlink():
+                found.add(check_name("client", entry.name))
+        except NameInvalid:
+            continue
+    return found

@@ -1,0 +1,171 @@
+"""What one client fetches before it installs: bundle.tar and, later, update.json.
+
+Stage 7, one server process. Everything that the server decides for a client is put together here at
+the moment it asks: header with its constants, master script, pre- and post-install scripts with
+their running order, and the identity files that BOEL lays over the new system.
+"""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from si.boot.arming import Arming, script_name
+from si.boot.hooks import choose_scripts, is_script
+from si.boot.identity import File, render_identity
+from si.cluster import Client
+from si.config import Settings
+from si.errors import ScriptNotFound
+from si.image.metadata import read_inside
+from si.image.store import Image, layout_path, load_image, script_path
+from si.layout.document import load_layout
+from si.script.header import render_header
+from si.script.identifiers import identifiers
+
+MAX_SCRIPT = 4 * 1024 * 1024
+_MAX_HOSTS = 256 * 1024
+STAGES = ("pre-install", "post-install")
+
+
+@dataclass(frozen=True, slots=True)
+class Bases:
+    """Where this client reaches this server."""
+
+    http: str
+    rsync: str
+
+
+def build_bundle(settings: Settings, client: Client, arming: Arming, bases: Bases) -> bytes:
+    """The tar that BOEL unpacks: header.sh, master.sh, scripts, identity/.
+
+    All members belong to root and have the time of the arming. Raises ImageNotFound,
+    ScriptNotFound, DocumentInvalid, FactsInvalid.
+    """
+    image = load_image(settings, arming.image)
+    name = script_name(client, image.name)
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        writer = _Writer(tar, int(datetime.fromisoformat(arming.armed).timestamp()))
+        writer.add("header.sh", 0o600, _header(settings, client, arming, image, bases))
+        writer.add("master.sh", 0o755, _read_script(script_path(settings, name)))
+        for stage in STAGES:
+            _add_scripts(writer, settings.scripts / stage, stage, client, image.name)
+        for file in _identity(client, arming, image, bases):
+            writer.add(f"identity/{file.path}", file.mode, file.text.encode())
+    return out.getvalue()
+
+
+def describe_update(
+    settings: Settings, client: Client, image_name: str, bases: Bases
+) -> dict[str, object]:
+    """What `si-updateclient` asks for: the image and the overrides that exist for this client."""
+    image = load_image(settings, image_name)
+    return {
+        "format": 1,
+        "client": client.name,
+        "image": image.name,
+        "arch": image.arch,
+        "captured": image.captured or "",
+        "size_bytes": image.bytes or 0,
+        "rsync": bases.rsync,
+        "overrides": list(existing_overrides(settings, client, image.name)),
+    }
+
+
+def existing_overrides(settings: Settings, client: Client, image: str) -> tuple[str, ...]:
+    """The client's overrides that lie in the store, least important first."""
+    folder = settings.overrides
+    return tuple(name for name in client.overrides_for(image) if (folder / name).is_dir())
+
+
+class _Writer:
+    """Adds files to a tar, with the folders that lead to them."""
+
+    def __init__(self, tar: tarfile.TarFile, mtime: int) -> None:
+        self._tar = tar
+        self._mtime = mtime
+        self._folders: set[str] = set()
+
+    def add(self, path: str, mode: int, data: bytes) -> None:
+        parts = path.split("/")
+        for depth in range(1, len(parts)):
+            self._add_folder("/".join(parts[:depth]))
+        member = self._member(path, mode)
+        member.size = len(data)
+        self._tar.addfile(member, io.BytesIO(data))
+
+    def _add_folder(self, path: str) -> None:
+        if path not in self._folders:
+            self._folders.add(path)
+            member = self._member(path, 0o755)
+            member.type = tarfile.DIRTYPE
+            self._tar.addfile(member)
+
+    def _member(self, path: str, mode: int) -> tarfile.TarInfo:
+        member = tarfile.TarInfo(path)
+        member.mode, member.mtime = mode, self._mtime
+        member.uname = member.gname = "root"
+        return member
+
+
+def _header(
+    settings: Settings, client: Client, arming: Arming, image: Image, bases: Bases
+) -> bytes:
+    document = layout_path(settings, script_name(client, image.name))
+    layout = load_layout(document.read_bytes(), str(document))
+    return render_header(
+        client=client.name,
+        image=image.name,
+        arch=arming.arch,
+        http=bases.http,
+        rsync=bases.rsync,
+        token=arming.token,
+        transport=arming.transport,
+        overrides=existing_overrides(settings, client, image.name),
+        captured=image.captured or "",
+        identifiers=identifiers(layout),
+    ).encode()
+
+
+def _add_scripts(writer: _Writer, folder: Path, stage: str, client: Client, image: str) -> None:
+    names = [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
+    chosen = choose_scripts(
+        (name for name in names if is_script(name) and (folder / name).is_file()),
+        image=image,
+        client=client.name,
+        groups=client.groups,
+    )
+    for name in chosen:
+        writer.add(f"{stage}/{name}", 0o755, _read_script(folder / name))
+    writer.add(f"{stage}.order", 0o644, "".join(f"{name}\n" for name in chosen).encode())
+
+
+def _identity(client: Client, arming: Arming, image: Image, bases: Bases) -> tuple[File, ...]:
+    facts = image.facts
+    hosts = read_inside(image.path, "etc/hosts", max_bytes=_MAX_HOSTS)
+    return render_identity(
+        client,
+        server_url=bases.http,
+        token=arming.token,
+        image=image.name,
+        captured=image.captured or "",
+        arch=arming.arch,
+        backend=facts.network.backend if facts else "unknown",
+        hosts=hosts.decode("utf-8", "replace") if hosts is not None else None,
+    )
+
+
+def _read_script(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_SCRIPT + 1)
+    except FileNotFoundError as error:
+        raise ScriptNotFound(
+            f"no script {path}", hint="si-mkautoinstallscript makes master scripts"
+        ) from error
+    if len(data) > MAX_SCRIPT:
+        raise ScriptNotFound(f"{path} is larger than {MAX_SCRIPT} bytes and not handed out")
+    return data
