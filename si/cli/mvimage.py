@@ -1,0 +1,28 @@
+"""`si-mvimage`: rename an image."""
+
+from __future__ import annotations
+
+import click
+
+from si.cli.command import si_command
+from si.config import Settings
+from si.image.store import move_image
+from si.image.swap import sweep_old_trees
+from si.serve.rsyncd import write_rsyncd_conf
+
+
+@si_command("si-mvimage")
+@click.argument("source", metavar="SRC")
+@click.argument("destination", metavar="DST")
+def command(settings: Settings, *, source: str, destination: str) -> None:
+    """Rename image SRC to DST, with its layout, master script and override.
+
+    Clients that cluster.xml gives the image SRC, and clients armed with it, are not changed.
+    """
+    sweep_old_trees(settings)
+    image = move_image(settings, source, destination)
+    write_rsyncd_conf(settings)
+    click.echo(f"image {source} is now {image.name}, at {image.path}")
+
+
+main = command.run
