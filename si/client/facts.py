@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from si.client.detect import detect_firmware, detect_loader, detect_network, read_first_sector
+from si.client.doubts import walk
 from si.client.fields import Raw, clean_text
 from si.client.mounts import DISK_TYPES
 from si.client.record import BootFacts, Facts, Kernel, NetworkFacts, Swap
@@ -112,7 +113,7 @@ def measure_use(findmnt: Raw) -> tuple[int, int]:
     """(bytes, inodes) in use on every mounted disk file system, each counted once."""
     used_bytes = inodes = 0
     seen = set()
-    for mount in _walk(findmnt.get("filesystems", [])):
+    for mount in walk(findmnt.get("filesystems", [])):
         if mount.get("fstype") not in DISK_TYPES or mount.get("maj:min") in seen:
             continue
         seen.add(mount.get("maj:min"))
@@ -200,12 +201,6 @@ def _clean(value: Any) -> Any:
     if isinstance(value, list):
         return [_clean(inner) for inner in value]
     return value
-
-
-def _walk(mounts: list[Raw]) -> Iterator[Raw]:
-    for mount in mounts:
-        yield mount
-        yield from _walk(mount.get("children", []))
 
 
 def _read(file: Path) -> str:

@@ -24,7 +24,9 @@ class Listener:
 
 
 @dataclass(frozen=True)
-class _Socket:
+class Socket:
+    """One line of /proc/net/tcp: local port, state, inode."""
+
     port: int
     state: str
     inode: int
@@ -52,15 +54,15 @@ def is_in_use(port: int, proc: Path = Path("/proc")) -> bool:
     return any(s.port == port and s.state == _ESTABLISHED for s in _sockets(proc))
 
 
-def parse_sockets(text: str) -> Iterator[_Socket]:
+def parse_sockets(text: str) -> Iterator[Socket]:
     """The lines of /proc/net/tcp or tcp6."""
     for line in text.splitlines()[1:]:
         words = line.split()
         if len(words) > 9:
-            yield _Socket(int(words[1].rpartition(":")[2], 16), words[3], int(words[9]))
+            yield Socket(int(words[1].rpartition(":")[2], 16), words[3], int(words[9]))
 
 
-def _sockets(proc: Path) -> Iterator[_Socket]:
+def _sockets(proc: Path) -> Iterator[Socket]:
     for name in ("tcp", "tcp6"):
         try:
             text = (proc / "self/net" / name).read_text()

@@ -1,6 +1,6 @@
 """Tell the server that the installed system runs, and which image it is.
 
-Stage 9's beginning, effects; runs on clients (Python 3.9), started once a boot by si-report.service.
+Stage 9's beginning, effects; runs on clients (Python 3.9), once a boot by si-report.service.
 Success of an install is this report (design decision 9), so it says what only the rebooted system
 knows. The server tolerates doubled reports.
 """

@@ -1,0 +1,253 @@
+"""The boundary of the client commands: options in, messages and exit codes out.
+
+Stage: none. Runs on clients (Python 3.9): argparse here, click in `si.cli.command`, the same
+messages and exit codes in both. One file holds all commands (`si.boot.clientapp` makes it):
+`python3 si-client.pyz prepareclient --server S`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from si import __version__
+from si.client.offer import DEFAULT_PORT, DEFAULT_TIMEOUT_S
+from si.client.places import Places
+from si.client.prepare import PrepareOptions, prepare_client
+from si.client.report import report_installed
+from si.client.sync import UpdateOptions, update_client
+from si.errors import PrivilegeMissing, SIError
+
+EXIT_INTERNAL = 1
+EXIT_USAGE = 2
+EXIT_INTERRUPTED = 130
+
+Arguments = argparse.Namespace
+_Command = Callable[[Sequence[str]], int]
+
+
+def prepareclient() -> None:
+    """Console script si-prepareclient."""
+    sys.exit(run_prepareclient(sys.argv[1:]))
+
+
+def updateclient() -> None:
+    """Console script si-updateclient."""
+    sys.exit(run_updateclient(sys.argv[1:]))
+
+
+def main() -> None:
+    """The one-file program: the first word says which command."""
+    sys.exit(dispatch(sys.argv[1:]))
+
+
+def dispatch(words: Sequence[str]) -> int:
+    """Run the command that the first word names, and give its exit code."""
+    commands: dict[str, _Command] = {
+        "prepareclient": run_prepareclient,
+        "updateclient": run_updateclient,
+        "report": run_report,
+    }
+    name = words[0].removeprefix("si-") if words else ""
+    if name in commands:
+        return commands[name](words[1:])
+    if name == "--version":
+        print(f"si-client {__version__}")
+        return 0
+    usage = f"usage: si-client.pyz {{{','.join(commands)}}} [OPTION]..."
+    if name in ("-h", "--help"):
+        print(f"{usage}\n`si-client.pyz COMMAND --help` lists the options of each.")
+        return 0
+    print(usage, file=sys.stderr)
+    return EXIT_USAGE
+
+
+def run_prepareclient(words: Sequence[str]) -> int:
+    """si-prepareclient."""
+    parser = _parser(
+        "si-prepareclient", "Make this machine a golden client and offer its tree to the server."
+    )
+    parser.add_argument("--server", required=True, metavar="ADDR", help="the image server")
+    parser.add_argument(
+        "--transport",
+        choices=("rsync", "ssh"),
+        default="rsync",
+        help="how the server gets the tree: a daemon here, or by ssh [rsync]",
+    )
+    parser.add_argument(
+        "--exclude-file", type=Path, metavar="F", help="rsync patterns of what is not offered"
+    )
+    parser.add_argument(
+        "--port", type=_port, default=DEFAULT_PORT, help=f"port of the offer [{DEFAULT_PORT}]"
+    )
+    parser.add_argument(
+        "--timeout",
+        type=_seconds,
+        default=DEFAULT_TIMEOUT_S,
+        metavar="S",
+        help=f"seconds until the offer ends when nobody is connected [{DEFAULT_TIMEOUT_S}]",
+    )
+    parser.add_argument("--foreground", action="store_true", help="stay until the offer ends")
+    _add_doing(parser, "show what would be recorded and written, write nothing")
+
+    def call(places: Places, given: Arguments) -> int:
+        options = PrepareOptions(
+            server=given.server,
+            transport=given.transport,
+            exclude_file=given.exclude_file,
+            port=given.port,
+            timeout_s=given.timeout,
+            is_dry_run=given.dry_run,
+            yes=given.yes,
+            stays_in_foreground=given.foreground,
+        )
+        return prepare_client(places, options)
+
+    return _run(parser, words, call)
+
+
+def run_updateclient(words: Sequence[str]) -> int:
+    """si-updateclient."""
+    parser = _parser(
+        "si-updateclient",
+        "Bring this machine to its image, except for what updateclient.local.exclude protects.",
+    )
+    told = "[as installed]"
+    parser.add_argument("--server", metavar="ADDR[:HTTP_PORT]", help=f"the image server {told}")
+    parser.add_argument("--image", metavar="NAME", help=f"the image {told}")
+    parser.add_argument(
+        "--client", metavar="NAME", help=f"this client's name on the server {told}, else host name"
+    )
+    parser.add_argument("--transport", choices=("rsync",), default="rsync", help="[rsync]")
+    parser.add_argument(
+        "--exclude",
+        action="append",
+        default=[],
+        metavar="PATH",
+        help="leave this alone too (an rsync pattern; may be given again)",
+    )
+    parser.add_argument(
+        "--no-bootloader", action="store_true", help="do not make the boot menu anew"
+    )
+    parser.add_argument(
+        "--no-space-check", action="store_true", help="go on where space seems too small"
+    )
+    parser.add_argument("--json", action="store_true", help="print what changes as JSON")
+    _add_doing(parser, "list what would change; exit code 4 if anything would")
+
+    def call(places: Places, given: Arguments) -> int:
+        options = UpdateOptions(
+            server=given.server,
+            client=given.client,
+            image=given.image,
+            excludes=tuple(given.exclude),
+            is_dry_run=given.dry_run,
+            yes=given.yes,
+            as_json=given.json,
+            with_boot_menu=not given.no_bootloader,
+            with_space_check=not given.no_space_check,
+        )
+        return update_client(places, options)
+
+    return _run(parser, words, call)
+
+
+def run_report(words: Sequence[str]) -> int:
+    """report: what si-report.service runs."""
+    parser = _parser("si-report", "Tell the server that this installed system runs.")
+
+    def call(places: Places, _: Arguments) -> int:
+        if os.geteuid() != 0:
+            raise PrivilegeMissing("reporting needs root: client.json holds this client's token")
+        report_installed(places)
+        return 0
+
+    return _run(parser, words, call)
+
+
+def _parser(name: str, description: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=name, description=description, allow_abbrev=False)
+    root = os.environ.get("SI_ROOT") or "/"
+    parser.add_argument(
+        "--root", type=Path, default=Path(root), metavar="DIR", help="the tree to work on [/]"
+    )
+    parser.add_argument(
+        "--config", metavar="FILE", help="taken as everywhere; clients have no settings yet"
+    )
+    parser.add_argument("-v", "--verbose", action="store_true", help="say more")
+    parser.add_argument("-q", "--quiet", action="store_true", help="say only errors")
+    parser.add_argument("--debug", action="store_true", help="show a traceback with an error")
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    return parser
+
+
+def _add_doing(parser: argparse.ArgumentParser, dry_run: str) -> None:
+    parser.add_argument("--dry-run", action="store_true", help=dry_run)
+    parser.add_argument("--yes", action="store_true", help="ask nothing")
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 < port < 65536:
+        raise ValueError
+    return port
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 < seconds < 1e9:
+        raise ValueError
+    return seconds
+
+
+def _run(
+    parser: argparse.ArgumentParser,
+    words: Sequence[str],
+    call: Callable[[Places, Arguments], int],
+) -> int:
+    """Parse, call, print what went wrong the way users know it, give the exit code."""
+    name = parser.prog
+    try:
+        given = parser.parse_args(words)
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else EXIT_USAGE
+    _set_up_logging(given)
+    try:
+        return call(Places(given.root.absolute()), given)
+    except KeyboardInterrupt:
+        print(f"{name}: interrupted", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except SIError as error:
+        if given.debug:
+            traceback.print_exc()
+        print(f"{name}: error: {error.message}", file=sys.stderr)
+        if error.hint:
+            print(f"hint: {error.hint}", file=sys.stderr)
+        return error.exit_code
+    except Exception as error:
+        return _tell_fault(name, error, debug=given.debug)
+
+
+def _tell_fault(name: str, error: Exception, *, debug: bool) -> int:
+    if debug:
+        traceback.print_exc()
+    print(f"{name}: internal fault: {type(error).__name__}: {error}", file=sys.stderr)
+    if not debug:
+        print("hint: run it again with --debug and report what it prints", file=sys.stderr)
+    return EXIT_INTERNAL
+
+
+def _set_up_logging(given: Arguments) -> None:
+    level = logging.DEBUG if given.verbose or given.debug else logging.INFO
+    if given.quiet:
+        level = logging.ERROR
+    # Names of files need not be UTF-8, nor must this machine's locale be.
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    logging.basicConfig(level=level, format="%(message)s", stream=sys.stderr, force=True)
