@@ -43,9 +43,10 @@ BOOT_S = 240
 class Story:
     """Everything of one run; in a `with` statement the lab is up, and is gone afterwards."""
 
-    def __init__(self, folder: Path, report: Report) -> None:
+    def __init__(self, folder: Path, report: Report, clients: tuple[str, ...] = CLIENTS) -> None:
         self.folder = folder
         self.report = report
+        self.clients = clients
         self._open = ExitStack()
         self.machines: dict[str, Machine] = {}
 
@@ -148,21 +149,21 @@ class Story:
     def arm(self) -> None:
         """si-mkclientnetboot for both clients; the address of one is known to DNS only."""
         with self.report.phase("arm", "si-mkclientnetboot --netboot"):
-            self.site.run("mkclientnetboot", "--netboot", "--clients", ",".join(CLIENTS),
+            self.site.run("mkclientnetboot", "--netboot", "--clients", ",".join(self.clients),
                           "--image", IMAGE, "--flavor", "virtio", "--yes")  # fmt: skip
             asked = f"query[A] {DNS_ONLY_CLIENT}" in self.dns_log.read_text()
             self.report.check("dns", asked, f"DNS was asked for {DNS_ONLY_CLIENT}")
 
     def install(self) -> None:
         """Both machines boot from the network and install side by side."""
-        with self.report.phase("install", f"{' and '.join(CLIENTS)} side by side"):
-            for name in CLIENTS:
+        with self.report.phase("install", f"{' and '.join(self.clients)} side by side"):
+            for name in self.clients:
                 disk = make_disk(self.folder / f"{name}.raw", DISK_SIZE)
                 self._machine(name, MACS[name], disk, Boot.NETWORK, reboots=False).start()
-            for name in CLIENTS:
+            for name in self.clients:
                 self.machines[name].wait_exit(INSTALL_S)
         states = self.site.states()
-        for name in CLIENTS:
+        for name in self.clients:
             state = states[name]["state"]
             entry = self.site.boot_entry(MACS[name])
             local = "kernel" not in entry
@@ -175,7 +176,7 @@ class Story:
     def prove(self) -> None:
         """Read each written disk on another machine before it boots."""
         with self.report.phase("proof", "every path of the written disks against the image"):
-            for name in CLIENTS:
+            for name in self.clients:
                 with mounted_tree(self.folder / f"{name}.raw", POINTS, self.folder / "mnt") as tree:
                     ok, detail = compare_disk(self.site.image, tree, "installed",
                                               self.folder / f"proof-{name}.txt")  # fmt: skip
@@ -184,12 +185,12 @@ class Story:
     def boot(self) -> None:
         """Start both from the network again: their own disks boot, and they report."""
         with self.report.phase("boot", "from the network again, into the installed systems"):
-            for name in CLIENTS:
+            for name in self.clients:
                 self._machine(name, MACS[name], self.folder / f"{name}.raw", Boot.NETWORK).start()
-            for name in CLIENTS:
+            for name in self.clients:
                 state = self.site.wait_state(name, "installed", BOOT_S)
                 self.report.check("installed", True, f"{name}: reported image {state['image']}")
-            for name in CLIENTS:
+            for name in self.clients:
                 wrong = patch.check_booted(
                     self._login(name), name, self.golden_identity, ADDRESSES[name]
                 )
@@ -225,7 +226,7 @@ class Story:
             state = login.wait_running(BOOT_S)
             self.report.check("rebooted", state == "running", f"web1: {state}")
         with self.report.phase("difference", "what a machine that ran differs in"):
-            for name in CLIENTS:
+            for name in self.clients:
                 self.machines[name].power_down(90)
             with mounted_tree(self.folder / "web1.raw", POINTS, self.folder / "mnt") as tree:
                 ok, detail = compare_disk(self.site.image, tree, "updated",
@@ -234,19 +235,19 @@ class Story:
 
     def wait_for_person(self) -> None:
         """Leave the machines up until Enter."""
-        for name in CLIENTS:
+        for name in self.clients:
             if not self.machines[name].running:
                 self.machines[name].start()
             self._login(name).wait(BOOT_S)
         prefix = " ".join(str(word) for word in self.network.inside([]))
         print(f"\nThe lab is up. The server's commands: {prefix} env SI_ROOT={self.site.root} "
               f"{Path(sys.executable).with_name('si')} monitor")  # fmt: skip
-        for name in CLIENTS:
+        for name in self.clients:
             print(f"  {name}: {prefix} ssh -i {self.golden.key} root@{ADDRESSES[name]}")
         input("Press Enter to take it down. ")
 
     def _add_clients(self) -> None:
-        for name in CLIENTS:
+        for name in self.clients:
             words = ["--mac", MACS[name], "--group", "farm", "--loader", LOADERS[name]]
             if name != DNS_ONLY_CLIENT:
                 words += ["--ip", ADDRESSES[name]]

@@ -1,0 +1,54 @@
+"""Runs all rows, prints a table, writes build/bench.json; exit status 1 when a bound is missed."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from scripts.bench.capture import capture_rows
+from scripts.bench.flavor import flavor_rows
+from scripts.bench.install import install_rows
+from scripts.bench.row import Row
+from si.errors import SIError
+
+SUBJECTS: dict[str, Callable[[Path], list[Row]]] = {
+    "capture": capture_rows,
+    "flavor": flavor_rows,
+    "install": install_rows,
+}
+OUTPUT = Path("build/bench.json")
+
+
+def main() -> int:
+    """Measure, print, judge."""
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument("subjects", nargs="*", help=f"of {', '.join(SUBJECTS)}; all when left out")
+    chosen = parser.parse_args().subjects or list(SUBJECTS)
+    if os.geteuid() != 0:
+        print("bench: error: owners and device files need root\nhint: sudo make bench",
+              file=sys.stderr)  # fmt: skip
+        return 35
+    rows: list[Row] = []
+    try:
+        for name in chosen:
+            print(f"bench: {name}", flush=True)
+            rows += SUBJECTS[name](Path("build/bench").resolve())
+    except SIError as error:
+        print(f"bench: error: {error.message}\nhint: {error.hint}", file=sys.stderr)
+        return 1
+    OUTPUT.write_text(json.dumps([row.as_json() for row in rows], indent=1) + "\n")
+    print(f"\n{'row':<16} {'value':>8} {'bound':>8}  {'unit':<6} against")
+    for row in rows:
+        verdict = "" if row.met else "   MISSED"
+        print(
+            f"{row.name:<16} {row.value:>8.2f} {row.bound:>8.2f}  {row.unit:<6} {row.peer}{verdict}"
+        )
+    return 0 if all(row.met for row in rows) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
