@@ -87,6 +87,11 @@ class Settings:
         return self.etc / "cluster.xml"
 
     @property
+    def dnsmasq_conf(self) -> Path:
+        """DHCP configuration, where Debian's dnsmasq service reads it."""
+        return self.root / "etc/dnsmasq.d/systemimager.conf"
+
+    @property
     def getimage_exclude(self) -> Path:
         """The administrator's own capture excludes."""
         return self.etc / "getimage.exclude"
