@@ -11,7 +11,6 @@ entities, no network, a bounded size.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from typing import Any
 
 from lxml import etree
@@ -22,7 +21,7 @@ from si.layout.disks import read_bootloader, read_disk
 from si.layout.dump import dump_layout
 from si.layout.faults import Faults, line_of
 from si.layout.fsinfo import arrange, read_fsinfo
-from si.layout.model import Bootloader, Disk, Layout
+from si.layout.model import Bootloader, Layout
 
 __all__ = ["MAX_BYTES", "dump_layout", "load_layout", "parse_xml", "read_layout"]
 
@@ -35,22 +34,19 @@ _LATE_DECLARATION = re.compile(rb"([ \t\r\n]+)(<\?xml[^>]{0,200}\?>)")
 _ENTITY = re.compile(r"<!ENTITY", re.IGNORECASE)
 
 
-def load_layout(
-    text: str | bytes, file: str, *, capacities: Mapping[str, int] | None = None
-) -> Layout:
+def load_layout(text: str | bytes, file: str) -> Layout:
     """The layout of a document; `file` is its name in problems.
 
-    `capacities` are sizes of disks in bytes, by device, where they are known; a `capacity` in the
-    document wins. Raises DocumentInvalid with every problem.
+    Raises DocumentInvalid with every problem.
     """
-    layout, problems, _warnings = read_layout(text, file, capacities=capacities)
+    layout, problems, _warnings = read_layout(text, file)
     if problems:
         raise DocumentInvalid(problems, hint="si-layout(5) describes every element")
     return layout
 
 
 def read_layout(
-    text: str | bytes, file: str, *, capacities: Mapping[str, int] | None = None
+    text: str | bytes, file: str
 ) -> tuple[Layout, tuple[Problem, ...], tuple[Problem, ...]]:
     """The layout as far as it can be read, all problems, and all warnings, each by line.
 
@@ -58,7 +54,7 @@ def read_layout(
     """
     root = parse_xml(text, file)
     faults = Faults(file, strict=_is_strict(root))
-    layout = _read_root(root, faults, capacities or {})
+    layout = _read_root(root, faults)
     problems = [*faults.problems, *check_layout(layout, file)]
     warnings = [*faults.warnings, *warn_of_layout(layout, file)]
     return layout, _by_line(problems), _by_line(warnings)
@@ -115,7 +111,7 @@ def _is_strict(root: etree._Element) -> bool:
     return "format" in root.attrib or root.find("bootloader") is not None
 
 
-def _read_root(root: etree._Element, faults: Faults, capacities: Mapping[str, int]) -> Layout:
+def _read_root(root: etree._Element, faults: Faults) -> Layout:
     tag = str(root.tag)
     if tag != "config":
         faults.problem(line_of(root), f"the root element of a layout is <config>, not <{tag}>")
@@ -124,7 +120,8 @@ def _read_root(root: etree._Element, faults: Faults, capacities: Mapping[str, in
         text = f'format="{root.get("format")}" is not known here: this version writes {FORMAT}'
         faults.problem(line_of(root), text)
     _check_outline(root, faults)
-    disks = _read_disks(root, faults, capacities)
+    read = [read_disk(element, faults) for element in root.iterfind("disk")]
+    disks = tuple(disk for disk in read if disk is not None)
     partitions = Layout(disks, ()).partition_paths()
     entries = [read_fsinfo(element, faults, partitions) for element in root.iterfind("fsinfo")]
     arranged = arrange([entry for entry in entries if entry is not None], faults)
@@ -156,23 +153,6 @@ def _refuse_bare_text(root: etree._Element, faults: Faults) -> None:
         if bare is not None:
             text = f"bare text {bare.split()[0][:40]!r}: write it as a comment, <!-- ... -->"
             faults.problem(line_of(element), text)
-
-
-def _read_disks(
-    root: etree._Element, faults: Faults, capacities: Mapping[str, int]
-) -> tuple[Disk, ...]:
-    read = (read_disk(element, faults) for element in root.iterfind("disk"))
-    disks = [disk for disk in read if disk is not None]
-    return tuple(
-        Disk(
-            disk.device,
-            disk.label,
-            disk.partitions,
-            capacities.get(disk.device) if disk.capacity is None else disk.capacity,
-            disk.source_line,
-        )
-        for disk in disks
-    )
 
 
 def _read_bootloader(root: etree._Element, faults: Faults) -> Bootloader | None:

@@ -28,32 +28,15 @@ _EXT_FEATURES = {
 }
 # What would keep the install from writing, or post-install scripts in /tmp from running.
 _NOT_FOR_INSTALL = frozenset(
-    [
-        "defaults",
-        "ro",
-        "rw",
-        "auto",
-        "noauto",
-        "noexec",
-        "nosuid",
-        "nodev",
-        "sync",
-        "dirsync",
-        "user",
-        "users",
-        "nouser",
-        "owner",
-        "group",
-        "nofail",
-        "_netdev",
-        "usrquota",
-        "grpquota",
-        "quota",
-        "noquota",
-    ]
+    (
+        *("defaults", "ro", "rw", "auto", "noauto", "noexec", "nosuid", "nodev", "sync"),
+        *("dirsync", "user", "users", "nouser", "owner", "group", "nofail", "_netdev"),
+        *("usrquota", "grpquota", "quota", "noquota"),
+    )
 )
-_NOT_FOR_INSTALL_PREFIXES = tuple(
-    ["errors=", "x-", "X-", "comment=", "usrjquota=", "grpjquota=", "jqfmt="]
+_NOT_FOR_INSTALL_PREFIXES = (
+    *("errors=", "x-", "X-", "comment="),
+    *("usrjquota=", "grpjquota=", "jqfmt="),
 )
 
 

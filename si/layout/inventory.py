@@ -1,0 +1,194 @@
+"""A golden client's disks as its own tools described them, put side by side.
+
+Stage 4. Pure. In: `Facts`, of which lsblk's and sfdisk's JSON are raw and come from another
+machine, hence nothing is assumed to be there. Out: `Inventory`, which `si.layout.infer` makes a
+layout of and `si.layout.contradict` compares one with.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from si.client.record import Facts
+
+Raw = Mapping[str, Any]
+
+_NUMBER = re.compile(r"[0-9]{1,3}$")
+
+
+@dataclass(frozen=True, slots=True)
+class FoundPartition:
+    """One partition of a golden client; sizes in bytes, texts "" where unknown."""
+
+    path: str
+    number: int
+    start: int
+    size: int
+    type_id: str
+    bootable: bool
+    legacy_boot: bool
+    name: str
+    fstype: str
+    fsver: str
+    label: str
+    mount_points: tuple[str, ...]
+    """Where it is mounted; "swap" for active swap."""
+    held_by: tuple[str, ...]
+    """Arrays, volumes and the like that are made of it, as "lvm /dev/vg/root"."""
+
+
+@dataclass(frozen=True, slots=True)
+class FoundDisk:
+    """One disk; `table` is sfdisk's word, "dos" or "gpt", "" without a table."""
+
+    path: str
+    size: int
+    table: str
+    fstype: str
+    mount_points: tuple[str, ...]
+    partitions: tuple[FoundPartition, ...]
+
+    @property
+    def in_use(self) -> bool:
+        """Whether something of it is mounted, active swap, or part of a volume."""
+        parts = any(part.mount_points or part.held_by for part in self.partitions)
+        return bool(parts or self.mount_points)
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """All disks, and which partition is meant by each way of naming one."""
+
+    disks: tuple[FoundDisk, ...]
+    names: Mapping[str, str]
+    """Partition path by "UUID=...", "LABEL=...", "PARTUUID=...", "PARTLABEL=..." and path."""
+
+    def partition(self, source: str) -> FoundPartition | None:
+        """The partition that the first field of an fstab line means."""
+        path = self.names.get(_plain(source))
+        for disk in self.disks:
+            for part in disk.partitions:
+                if part.path == path:
+                    return part
+        return None
+
+
+def take_inventory(facts: Facts) -> Inventory:
+    """The disks of a golden client."""
+    mounted = _mounted(facts)
+    disks = [raw for raw in facts.lsblk.get("blockdevices", []) if raw.get("type") == "disk"]
+    names: dict[str, str] = {}
+    for disk in disks:
+        for raw in _children(disk):
+            if raw.get("type") == "part":
+                names |= dict.fromkeys(_names(raw), _path(raw))
+    found = (_disk(raw, facts.sfdisk.get(_path(raw), {}), mounted) for raw in disks)
+    return Inventory(tuple(found), names)
+
+
+def _mounted(facts: Facts) -> dict[str, list[str]]:
+    """Mount points by device, from findmnt and the list of swaps."""
+    mounted: dict[str, list[str]] = {}
+    for raw in _walk(facts.findmnt.get("filesystems", [])):
+        source, where = _text(raw, "source"), _text(raw, "target")
+        # A bind mount is told as /dev/vda2[/sub/directory].
+        if source and where and "[" not in source:
+            mounted.setdefault(source, []).append(where)
+    for swap in facts.swaps:
+        mounted.setdefault(swap.name, []).append("swap")
+    return mounted
+
+
+def _disk(raw: Raw, sfdisk: Raw, mounted: Mapping[str, list[str]]) -> FoundDisk:
+    path = _path(raw)
+    table: Raw = sfdisk.get("partitiontable", {})
+    sector = _integer(table, "sectorsize") or 512
+    by_path = {_path(child): child for child in _children(raw)}
+    partitions = (
+        _partition(found, by_path.get(_text(found, "node"), {}), sector, mounted)
+        for found in table.get("partitions", [])
+        if _NUMBER.search(_text(found, "node"))
+    )
+    return FoundDisk(
+        path,
+        _integer(raw, "size"),
+        _text(table, "label"),
+        _text(raw, "fstype"),
+        tuple(mounted.get(path, ())),
+        tuple(sorted(partitions, key=lambda part: (part.start, part.number))),
+    )
+
+
+def _partition(
+    found: Raw, lsblk: Raw, sector: int, mounted: Mapping[str, list[str]]
+) -> FoundPartition:
+    node = _text(found, "node")
+    number = _NUMBER.search(node)
+    assert number is not None
+    return FoundPartition(
+        path=node,
+        number=int(number[0]),
+        start=_integer(found, "start") * sector,
+        size=_integer(found, "size") * sector,
+        type_id=_text(found, "type"),
+        bootable=found.get("bootable") is True,
+        legacy_boot="LegacyBIOSBootable" in _text(found, "attrs"),
+        name=_text(found, "name"),
+        fstype=_text(lsblk, "fstype").lower(),
+        fsver=_text(lsblk, "fsver"),
+        label=_text(lsblk, "label"),
+        mount_points=tuple(mounted.get(node, ())),
+        held_by=tuple(
+            f"{_text(child, 'type')} {_path(child)}"
+            for child in _walk(lsblk.get("children", []))
+            if child.get("type") != "part"
+        ),
+    )
+
+
+def _names(raw: Raw) -> Iterator[str]:
+    yield _path(raw)
+    for tag in ("uuid", "label", "partuuid", "partlabel"):
+        value = _text(raw, tag)
+        if value:
+            yield _plain(f"{tag.upper()}={value}")
+
+
+def _plain(source: str) -> str:
+    """One spelling for all ways to name a device in fstab."""
+    for tag in ("UUID", "LABEL", "PARTUUID", "PARTLABEL"):
+        directory = f"/dev/disk/by-{tag.lower()}/"
+        if source.startswith(directory):
+            source = f"{tag}={source.removeprefix(directory)}"
+    tag, equals, value = source.partition("=")
+    if not equals or source.startswith("/"):
+        return source
+    value = value.strip('"')
+    return f"{tag.upper()}={value.lower() if tag.upper().endswith('UUID') else value}"
+
+
+def _children(raw: Raw) -> Iterator[Raw]:
+    yield from _walk(raw.get("children", []))
+
+
+def _walk(raws: Any) -> Iterator[Raw]:
+    for raw in raws:
+        yield raw
+        yield from _walk(raw.get("children", []))
+
+
+def _path(raw: Raw) -> str:
+    return _text(raw, "path") or f"/dev/{_text(raw, 'name')}"
+
+
+def _text(raw: Raw, name: str) -> str:
+    value = raw.get(name)
+    return value if isinstance(value, str) else ""
+
+
+def _integer(raw: Raw, name: str) -> int:
+    value = raw.get(name)
+    return value if isinstance(value, int) and value >= 0 else 0
