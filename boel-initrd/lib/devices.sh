@@ -1,0 +1,67 @@
+# shellcheck shell=sh
+# Drivers and disks.
+
+# load_modules: a driver for every device that the kernel shows, until no new devices appear
+# (a virtio bus shows its disks only when its own driver is there).
+load_modules() {
+    seen=
+    while :; do
+        shown=$(find /sys/devices -name modalias -exec cat {} + 2>/dev/null | sort -u)
+        [ "$shown" != "$seen" ] || return 0
+        seen=$shown
+        # Most devices need none, or one that this flavor has not: modprobe's verdict says little.
+        printf '%s\n' "$shown" | tr '\n' '\000' | xargs -0 modprobe -a -b -q || :
+    done
+}
+
+# wait_for DEVICE...: until each is there, at most 15 seconds.
+wait_for() {
+    for device in "$@"; do
+        tries=150
+        while [ ! -b "$device" ]; do
+            [ "$tries" -gt 0 ] || fail "there is no block device $device; there are: $(list_disks)"
+            [ $((tries % 10)) -ne 0 ] || load_modules
+            usleep 100000
+            tries=$((tries - 1))
+        done
+    done
+}
+
+# list_disks: the names of the disks that are there.
+list_disks() {
+    lsblk --nodeps --noheadings --output PATH,SIZE --bytes | tr -s ' \n' ' '
+}
+
+# check_disk DEVICE MIN_BYTES: whether the disk may be wiped: it is a whole disk, writable, big
+# enough, and nothing on it is in use. Writes nothing.
+check_disk() {
+    wait_for "$1"
+    disk_name=${1#/dev/}
+    disk=/sys/class/block/$(printf %s "$disk_name" | tr / '!')
+    if [ ! -d "$disk" ] || [ -e "$disk/partition" ]; then
+        fail "$1 is no whole disk"
+    fi
+    read -r read_only <"$disk/ro"
+    [ "$read_only" = 0 ] || fail "the disk $1 cannot be written to"
+    read -r sectors <"$disk/size"
+    [ $((sectors * 512)) -ge "$2" ] ||
+        fail "the disk $1 is too small: it has $((sectors * 512)) bytes, the layout needs $2"
+    for part in "$disk" "$disk/${disk##*/}"*; do
+        [ ! -e "$part/dev" ] || check_unused "$1" "$part"
+    done
+    say "disk $1: $((sectors * 512)) bytes, not in use"
+}
+
+# check_unused DISK SYSFS_FOLDER: neither mounted, nor swap, nor part of an array or volume.
+check_unused() {
+    read -r number <"$2/dev"
+    while read -r _ _ mounted _ point _; do
+        [ "$mounted" != "$number" ] || fail "the disk $1 is in use: ${2##*/} is mounted on $point"
+    done </proc/self/mountinfo
+    while read -r swap _; do
+        [ "$swap" != "/dev/${2##*/}" ] || fail "the disk $1 is in use: $swap is active swap"
+    done </proc/swaps
+    for holder in "$2"/holders/*; do
+        [ ! -e "$holder" ] || fail "the disk $1 is in use: ${2##*/} is part of ${holder##*/}"
+    done
+}

@@ -1,0 +1,22 @@
+# shellcheck shell=sh
+# What master scripts and BOEL itself call. Each file defines functions and does nothing else.
+# The two folders can be moved so that the functions can be tried outside of BOEL.
+BOEL_LIB=${BOEL_LIB:-/lib/boel}
+BOEL_STATE=${BOEL_STATE:-/run/boel}
+
+# shellcheck source=report.sh
+. "$BOEL_LIB/report.sh"
+# shellcheck source=devices.sh
+. "$BOEL_LIB/devices.sh"
+# shellcheck source=times.sh
+. "$BOEL_LIB/times.sh"
+# shellcheck source=image.sh
+. "$BOEL_LIB/image.sh"
+# shellcheck source=chroot.sh
+. "$BOEL_LIB/chroot.sh"
+# shellcheck source=identity.sh
+. "$BOEL_LIB/identity.sh"
+# shellcheck source=grub.sh
+. "$BOEL_LIB/grub.sh"
+# shellcheck source=finish.sh
+. "$BOEL_LIB/finish.sh"

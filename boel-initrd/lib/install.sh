@@ -1,0 +1,55 @@
+#!/bin/sh
+# The install, run by init: drivers, network, the server's bundle, and the master script in it.
+set -eu
+
+# shellcheck source=functions.sh
+. /lib/boel/functions.sh
+# shellcheck source=network.sh
+. /lib/boel/network.sh
+
+# report_started: the server answers 403 to a machine that is not armed: nothing is done to it.
+report_started() {
+    read -r start _ </proc/uptime
+    while :; do
+        code=0
+        try_event started || code=$?
+        case $code in
+            0) return 0 ;;
+            2) refused ;;
+        esac
+        read -r now _ </proc/uptime
+        [ $((${now%.*} - ${start%.*})) -lt 60 ] || fail "$SI_HTTP does not answer: $post_error"
+        say "$SI_HTTP does not answer yet: $post_error"
+    done
+}
+
+# fetch_bundle: master script, its header, the administrator's scripts, the client's identity.
+fetch_bundle() {
+    address=$SI_HTTP/install/$SI_CLIENT/$SI_TOKEN/bundle.tar
+    for pause in 1 2 4 8 15 30 0; do
+        error=$(timeout 60 wget -q -O "$BOEL_STATE/bundle.tar" "$address" 2>&1) && break
+        [ "$pause" != 0 ] || fail "the bundle does not come from $SI_HTTP: $error"
+        say "the bundle does not come yet: $error; again in $pause s"
+        sleep "$pause"
+    done
+    mkdir -p "$BOEL_STATE/bundle"
+    tar -x --numeric-owner -f "$BOEL_STATE/bundle.tar" -C "$BOEL_STATE/bundle"
+    for file in header.sh master.sh; do
+        [ -s "$BOEL_STATE/bundle/$file" ] || fail "the server's bundle has no $file"
+    done
+    cp "$BOEL_STATE/bundle/header.sh" "$BOEL_STATE/header.sh"
+}
+
+echo started >"$BOEL_STATE/phase"
+say "BOEL on Linux $(uname -r)"
+if [ -z "$SI_HTTP" ] || [ -z "$SI_CLIENT" ] || [ -z "$SI_TOKEN" ]; then
+    fail "the kernel command line lacks si.server, si.client or si.token: nothing to install"
+fi
+hostname "$SI_CLIENT"
+load_modules
+bring_up_network
+report_started
+start_uploads
+fetch_bundle
+say "the master script begins"
+sh "$BOEL_STATE/bundle/master.sh"

@@ -1,0 +1,189 @@
+"""Builds a flavor: a kernel, and the BOEL initrd that fits it.
+
+Stage 6. The name of a flavor goes in; `flavors/ARCH/NAME/{kernel,initrd.img}` comes out, staged
+and swapped in with one rename, so that a client that boots meanwhile never gets the kernel of one
+build and the initrd of another. Packed by ourselves, without initramfs-tools or dracut, so that
+the initrd does not depend on the distribution's framework, and the same inputs give the same
+bytes: only names, modes and contents go in, no owner, time, umask or path of the building machine.
+"""
+
+from __future__ import annotations
+
+import gzip
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from si.boot.closure import collect, parse_programs, usr_links
+from si.boot.cpio import Entry, character_device, folder, regular, symlink, write_cpio
+from si.boot.elf import MACHINES
+from si.boot.kernel import close_over, find_kernel
+from si.boot.modules import parse_names
+from si.config import Settings
+from si.data import data_path
+from si.errors import FlavorBuildFailed, FlavorNotFound
+from si.image.swap import exchange
+from si.names_check import check_name
+from si.system.run import find_tool, run
+
+ARCHITECTURES = tuple(MACHINES)
+_DEFAULT_LIST = "standard"
+_EMPTY_FOLDERS = ("a", "dev", "proc", "root", "run", "sys", "tmp", "usr/lib/busybox", "var")
+_SMALL_FILES = {
+    "etc/passwd": "root:x:0:0:root:/root:/bin/sh\n",
+    "etc/group": "root:x:0:\n",
+    "etc/hosts": "127.0.0.1 localhost\n::1 localhost\n",
+}
+_LINKS = {"usr/bin/sh": "busybox", "etc/mtab": "/proc/mounts", "var/run": "/run"}
+_ZSTD = ("-9", "-T1", "--no-progress", "--quiet", "--stdout")
+
+
+@dataclass(frozen=True, slots=True)
+class Flavor:
+    """A flavor that stands in the store, and what went into it."""
+
+    name: str
+    arch: str
+    kernel: Path
+    initrd: Path
+    release: str
+    """The kernel's release, as `uname -r` says it."""
+    modules: int
+    programs: int
+    initrd_bytes: int
+
+
+def boel_source() -> Path:
+    """BOEL's own files: scripts, and the lists of programs and modules."""
+    return data_path("boel-initrd")
+
+
+def flavor_path(settings: Settings, *, flavor: str, arch: str) -> Path:
+    """Where a flavor stands, be it there or not. Raises NameInvalid."""
+    return settings.flavors / check_name("flavor", arch) / check_name("flavor", flavor)
+
+
+def require_flavor(settings: Settings, *, flavor: str, arch: str) -> Path:
+    """The folder of a flavor that was built. Raises FlavorNotFound."""
+    path = flavor_path(settings, flavor=flavor, arch=arch)
+    if not (path / "kernel").is_file() or not (path / "initrd.img").is_file():
+        raise FlavorNotFound(
+            f"there is no flavor {flavor} for {arch}",
+            hint=f"build it: si-mkbootpackage --flavor {flavor}",
+        )
+    return path
+
+
+def build_flavor(
+    settings: Settings,
+    *,
+    flavor: str,
+    kernel: str | None = None,
+    arch: str = "x86_64",
+    modules: Sequence[str] = (),
+    system: Path = Path("/"),
+) -> Flavor:
+    """Build `flavor` from the programs, kernels and modules of the tree `system`.
+
+    `kernel` is a release, the path of a kernel, or None for the newest that has its modules.
+    `modules` come on top of the flavor's own list; a flavor without one starts from `standard`.
+    Raises FlavorBuildFailed with everything that is missing, NameInvalid, ToolMissing.
+    """
+    place = flavor_path(settings, flavor=flavor, arch=arch)
+    if arch not in ARCHITECTURES:
+        raise FlavorBuildFailed(
+            f"flavors cannot be built for {arch}", hint=f"--arch is one of {ARCHITECTURES}"
+        )
+    source = boel_source()
+    chosen = find_kernel(system, kernel)
+    wanted = (*_listed_modules(source, flavor), *modules)
+    closure = close_over(chosen, wanted)
+    listed = parse_programs((source / "programs").read_text(encoding="utf-8"))
+    programs = collect(system, listed, arch=arch)
+    package = f"package linux-image-{chosen.release}"
+    _refuse_missing(
+        [*programs.missing, *(f"kernel module {name} ({package})" for name in closure.missing)]
+    )
+    entries = [*programs.entries.values(), *closure.entries, *_own_entries(source)]
+    initrd = _compress(write_cpio(entries), zstd=chosen.unpacks_zstd)
+    _put_in_place(place, kernel=chosen.image, initrd=initrd)
+    return Flavor(
+        name=flavor,
+        arch=arch,
+        kernel=place / "kernel",
+        initrd=place / "initrd.img",
+        release=chosen.release,
+        modules=closure.count,
+        programs=len(programs.entries),
+        initrd_bytes=len(initrd),
+    )
+
+
+def _listed_modules(source: Path, flavor: str, *, within: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """The names in modules.FLAVOR, with `@NAME` replaced by the names in modules.NAME."""
+    path = source / f"modules.{flavor}"
+    if not path.is_file():
+        if within:
+            raise FlavorBuildFailed(f"modules.{within[-1]} takes in @{flavor}, which is not there")
+        return _listed_modules(source, _DEFAULT_LIST, within=(flavor,))
+    names: list[str] = []
+    for name in parse_names(path.read_text(encoding="utf-8")):
+        if name.startswith("@") and name[1:] not in (*within, flavor):
+            names.extend(_listed_modules(source, name[1:], within=(*within, flavor)))
+        else:
+            names.append(name)
+    return tuple(names)
+
+
+def _own_entries(source: Path) -> Iterator[Entry]:
+    """BOEL's scripts, and the folders, links and files that a root file system starts with."""
+    yield regular("init", (source / "init").read_bytes(), executable=True)
+    for kind, prefix in (("lib", ""), ("fetchers", "fetch-")):
+        for script in sorted((source / kind).glob("*.sh")):
+            path = f"usr/lib/boel/{prefix}{script.name}"
+            yield regular(path, script.read_bytes(), executable=True)
+    for name in _EMPTY_FOLDERS:
+        yield folder(name)
+    for path, text in _SMALL_FILES.items():
+        yield regular(path, text.encode(), executable=False)
+    for path, points_to in _LINKS.items():
+        yield symlink(path, points_to)
+    yield from usr_links()
+    # The kernel opens it for /init before anything is mounted on /dev.
+    yield character_device("dev/console", 0o600, 5, 1)
+
+
+def _compress(archive: bytes, *, zstd: bool) -> bytes:
+    """zstd is as small as gzip -9 in a thirtieth of its time; kernels before 5.9 know gzip only."""
+    if zstd:
+        return run([find_tool("zstd"), *_ZSTD], stdin=archive).stdout
+    return gzip.compress(archive, mtime=0)
+
+
+def _refuse_missing(missing: Sequence[str]) -> None:
+    if missing:
+        raise FlavorBuildFailed(
+            f"{len(missing)} missing for the initrd: {'; '.join(missing)}",
+            hint="install the packages named in brackets; nothing was changed",
+        )
+
+
+def _put_in_place(place: Path, *, kernel: bytes, initrd: bytes) -> None:
+    """Stage both files beside `place`, then take its name in one step."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(prefix=f".{place.name}.", dir=place.parent))
+    try:
+        staging.chmod(0o755)
+        for name, data in (("kernel", kernel), ("initrd.img", initrd)):
+            path = staging / name
+            path.write_bytes(data)
+            path.chmod(0o644)
+        if place.exists():
+            exchange(staging, place)
+        else:
+            staging.rename(place)
+    finally:
+        if staging.exists():
+            shutil.rmtree(staging)
