@@ -117,11 +117,12 @@ def _explain(url: str, done: Completed) -> SIError:
     """The error for an rsync that ended badly (exit codes: rsync(1))."""
     said = done.stderr.decode("utf-8", "replace")
     fault = failure(done)
-    if "@ERROR: Unknown module" in said:
-        return ImageNotFound(f"the server has no {url}")
-    if "@ERROR: access denied" in said:
-        return ServerUnreachable(
-            f"{url} refuses this machine", hint="it is in none of the server's networks (si.toml)"
+    if "@ERROR: Unknown module" in said or "@ERROR: access denied" in said:
+        # rsyncd says the one for the other where it may not list its modules.
+        return ImageNotFound(
+            f"the server has no {url} for this machine",
+            hint="si-lsimage on the server lists its images; it answers the networks of its "
+            "si.toml only",
         )
     if done.exit_code in _UNREACHABLE:
         return ServerUnreachable(f"{url}: {fault.message}", hint="run the same command again")

@@ -29,6 +29,7 @@ from si.errors import ConfigInvalid, PrivilegeMissing, UpdateRefused
 from si.names_check import check_name
 
 EXIT_DIFFERS = 4
+_VITAL = frozenset((b"etc/passwd", b"usr", b"bin", b"sbin", b"lib"))
 
 _log = logging.getLogger(__name__)
 
@@ -66,6 +67,7 @@ def update_client(places: Places, options: UpdateOptions) -> int:
         if options.is_dry_run:
             _show(plan, options)
             return EXIT_DIFFERS if plan.items or plan.needs_menu else 0
+        _refuse_ruin(plan)
         if options.with_space_check:
             check_space(plan.items, places.root)
         if plan.items or plan.needs_menu:
@@ -101,6 +103,16 @@ def _ask_server(identity: Identity | None, options: UpdateOptions) -> Update:
             hint="name an image of this machine's architecture with --image",
         )
     return update
+
+
+def _refuse_ruin(plan: Plan) -> None:
+    """Raises UpdateRefused when the "image" is no system at all: an emptied or wrong directory."""
+    lost = sorted(item.path for item in plan.items if item.kind == "remove" and item.path in _VITAL)
+    if lost:
+        raise UpdateRefused(
+            f"image {plan.update.image} has no /{lost[0].decode()}: this machine would not survive",
+            hint="look at the image on the server; --dry-run lists what it would do here",
+        )
 
 
 def _question(plan: Plan) -> str:
