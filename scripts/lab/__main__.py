@@ -67,7 +67,7 @@ def boot_golden(folder: Path, *, shell: bool, keep: bool) -> None:
     disk = copy_disk(golden.disk, folder / "kept-golden.raw") if keep else golden.disk
     spec = Spec(
         name="golden", mac=golden.mac, disks=(disk,),
-        accelerator=choice, keep_disks=keep,
+        accelerator=choice.name, keep_disks=keep,
     )  # fmt: skip
     log = folder.resolve() / "golden.console"
     log.unlink(missing_ok=True)

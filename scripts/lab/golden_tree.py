@@ -47,6 +47,8 @@ def ensure_tree(folder: Path, progress: Progress) -> Path:
         made = aside / archive.name
         run(["tar", "--create", "--file", made, "--zstd", "--numeric-owner", "--xattrs",
              "--xattrs-include=*", "--acls", "--sort=name", "--directory", tree, "."])  # fmt: skip
+        for old in folder.glob("tree-*.tar.zst"):
+            old.unlink()
         made.rename(archive)
     return archive
 

@@ -13,7 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Self
 
-from scripts.lab.accel import Accelerator, Choice
+from scripts.lab.accel import Accelerator
 from scripts.lab.console import Console
 from scripts.lab.errors import LabError, LabTimeout
 from scripts.lab.network import Network
@@ -40,7 +40,7 @@ class Spec:
     mac: str
     disks: tuple[Path, ...]
     """Raw images; the first is /dev/vda."""
-    accelerator: Choice
+    accelerator: Accelerator
     boot: Boot = Boot.DISK
     reboots: bool = True
     memory_mib: int = 1024
@@ -87,10 +87,9 @@ class Machine:
                 self._process = self._network.start(self._command_line(), stderr=words)
             self.console.connect(self._path("console"))
             self._control = Control(self._path("qmp"))
-        except LabError as error:
+        except (LabError, OSError) as error:
             self.kill()
-            words_said = self._path("stderr").read_text(errors="replace").strip()
-            raise LabError(f"{self.spec.name} did not start: {words_said or error}") from error
+            raise LabError(f"{self.spec.name} did not start: {self._words() or error}") from error
 
     def power_down(self, timeout_s: float) -> int:
         """Press the power button (ACPI) and wait for the end; the exit code of QEMU."""
@@ -128,6 +127,11 @@ class Machine:
             self._network.remove_tap(self._tap)
             self._tap = None
 
+    def _words(self) -> str:
+        """What QEMU complained of."""
+        lines = self._path("stderr").read_text(errors="replace").splitlines()
+        return " | ".join(line for line in lines if "waiting for connection" not in line)
+
     def _ask(self, command: str) -> None:
         if self._control is None or not self.running:
             raise LabError(f"{self.spec.name} is not running")
@@ -142,8 +146,9 @@ class Machine:
         command = [
             find_tool("qemu-system-x86_64", package="qemu-system-x86"),
             "-name", spec.name,
-            "-machine", "pc,graphics=off", "-accel", spec.accelerator.name, "-display", "none",
-            *(["-cpu", "host"] if spec.accelerator.name is Accelerator.KVM else []),
+            "-nodefaults", "-machine", "pc,graphics=off", "-device", "VGA", "-display", "none",
+            "-accel", spec.accelerator,
+            *(["-cpu", "host"] if spec.accelerator is Accelerator.KVM else []),
             "-m", str(spec.memory_mib), "-smp", str(spec.cpus), "-boot", "strict=on",
             "-chardev", f"socket,id=con,path={self._path('console')},server=on,wait=on,"
             f"logfile={self.log},logappend=on",

@@ -1,8 +1,8 @@
 """The lab's network: a bridge with taps in a network namespace of its own.
 
-Everything hangs on the namespace - bridge, taps, servers, machines - so removing it removes all. Its name
-holds the number and the start time of the process that made it; what a killed process left behind
-is found by that and removed by the next one (`sweep`).
+Everything hangs on the namespace - bridge, taps, servers, machines - so removing it removes all.
+Its name holds the number and the start time of the process that made it; what a killed process left
+behind is found by that and removed by the next one (`sweep`).
 
 Commands run inside through nsenter, which changes the network only. `ip netns exec` would give each
 command a mount namespace too, and a mount that a command leaks could then not be seen.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,21 +28,25 @@ class Control:
         try:
             self._file.write(json.dumps(question).encode() + b"\n")
             self._file.flush()
-            answer = self._read()
-            while "event" in answer:
-                answer = self._read()
         except OSError as error:
-            raise LabError(f"QEMU does not answer {command}: {error}") from error
+            raise LabError(f"QEMU does not take {command}: {error}") from error
+        answer = self._read()
+        while "event" in answer:
+            answer = self._read()
         if "error" in answer:
             raise LabError(f"QEMU refuses {command}: {answer['error']['desc']}")
         return answer["return"]
 
     def close(self) -> None:
-        """Hang up."""
-        self._file.close()
+        """Hang up; no error when QEMU has hung up first."""
+        with suppress(OSError):
+            self._file.close()
 
     def _read(self) -> dict[str, Any]:
-        line = self._file.readline()
+        try:
+            line = self._file.readline()
+        except OSError as error:
+            raise LabError(f"QEMU does not answer: {error}") from error
         if not line:
             raise LabError("QEMU closed its control socket")
         answer: dict[str, Any] = json.loads(line)
