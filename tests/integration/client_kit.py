@@ -55,16 +55,16 @@ class Program:
     file: Path
 
     def __call__(self, *words: str | Path, stdin: int = subprocess.DEVNULL) -> Ended:
-        argv = [sys.executable, "-IB", self.file, *words]
+        argv: list[str | Path] = [sys.executable, "-IB", self.file, *words]
         done = subprocess.run(
-            list(map(os.fspath, argv)), stdin=stdin, capture_output=True, timeout=120
+            [os.fspath(word) for word in argv], stdin=stdin, capture_output=True, timeout=120
         )
         return Ended(done.returncode, done.stdout.decode(), done.stderr.decode())
 
     def start(self, *words: str | Path) -> subprocess.Popen[bytes]:
-        argv = [sys.executable, "-IB", self.file, *words]
+        argv: list[str | Path] = [sys.executable, "-IB", self.file, *words]
         return subprocess.Popen(
-            list(map(os.fspath, argv)),
+            [os.fspath(word) for word in argv],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -128,7 +128,7 @@ def image_server(folder: Path, modules: Mapping[str, Path]) -> Iterator[ImageSer
         "captured": "2026-11-21T12:00:00Z",
         "size_bytes": 1,
         "rsync": f"rsync://127.0.0.1:{server.rsync_port}",
-        "overrides": [name.removeprefix("override-") for name in modules if "override" in name],
+        "overrides": [],
     }
     thread = threading.Thread(target=http.serve_forever, daemon=True)
     thread.start()
@@ -143,7 +143,7 @@ def image_server(folder: Path, modules: Mapping[str, Path]) -> Iterator[ImageSer
 def _rsyncd(server: ImageServer, modules: Mapping[str, Path]) -> Iterator[None]:
     config = server.folder / "rsyncd.conf"
     text = f"port = {server.rsync_port}\naddress = 127.0.0.1\nuse chroot = yes\n"
-    text += "uid = 0\ngid = 0\nnumeric ids = yes\nread only = yes\nlist = no\n"
+    text += "reverse lookup = no\nuid = 0\ngid = 0\nnumeric ids = yes\nread only = yes\nlist = no\n"
     text += f"munge symlinks = no\nlog file = {server.folder}/rsyncd.log\n"
     for name, path in modules.items():
         path.mkdir(parents=True, exist_ok=True)
