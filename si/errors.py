@@ -210,7 +210,7 @@ class ScriptNotFound(SIError):
 
 
 class DhcpInvalid(SIError):
-    """The DHCP server's own validator refuses the configuration."""
+    """A DHCP configuration that cannot work, or that the DHCP server refuses."""
 
     exit_code = 40
 
