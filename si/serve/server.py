@@ -14,11 +14,10 @@ import signal
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack, suppress
 from enum import StrEnum
-from pathlib import Path
 
 from aiohttp import web
 
-from si.boot.clientapp import build_clientapp
+from si.boot.clientapp import build_client_app
 from si.config import Settings
 from si.errors import CommandFailed, PrivilegeMissing, SIError
 from si.image.swap import sweep_old_trees
@@ -114,7 +113,7 @@ class _Server:
         return [task]
 
     async def _start_http(self, stack: AsyncExitStack) -> list[asyncio.Task[None]]:
-        site = Site(self.settings, self.entries, self.access, self._make_client_app())
+        site = Site(self.settings, self.entries, self.access, build_client_app())
         app = make_app(site)
         add_routes(app)
         # The access log would show tokens, which stand in paths.
@@ -174,15 +173,6 @@ class _Server:
             with suppress(SIError):
                 address = server_address(self.settings)
         return Service(name, address, port)
-
-    def _make_client_app(self) -> Path | None:
-        path = self.settings.run / "si-client.pyz"
-        try:
-            build_clientapp(path)
-        except (OSError, SIError) as error:
-            log.warning("no client commands to hand out: %s", error)
-            return None
-        return path
 
     def _sweep(self) -> None:
         try:

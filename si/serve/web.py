@@ -11,7 +11,6 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from aiohttp import web
 
@@ -54,8 +53,8 @@ class Site:
     settings: Settings
     entries: Entries
     access: Access
-    client_app: Path | None = None
-    """The client commands as one file; None when it could not be made."""
+    client_app: bytes = b""
+    """The client commands as one file."""
 
     def bases(self, request: web.Request) -> Bases:
         """Base URLs under which this client reaches this server."""
@@ -153,11 +152,8 @@ async def _flavor_file(request: web.Request) -> web.StreamResponse:
     return web.FileResponse(path, headers={"Content-Type": "application/octet-stream"})
 
 
-async def _client_app(request: web.Request) -> web.StreamResponse:
-    path = request.app[SITE].client_app
-    if path is None or not path.is_file():
-        raise Refused(404, "this server has no si-client.pyz")
-    return web.FileResponse(path, headers={"Content-Type": "application/octet-stream"})
+async def _client_app(request: web.Request) -> web.Response:
+    return web.Response(body=request.app[SITE].client_app, content_type="application/octet-stream")
 
 
 async def _update(request: web.Request) -> web.Response:
