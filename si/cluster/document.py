@@ -9,6 +9,7 @@ SystemImager's document of the same name is known by its root element `<xml>`.
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -25,6 +26,8 @@ from si.errors import DocumentInvalid, Problem
 MAX_BYTES = 4 * 1024 * 1024
 """A document of ten thousand clients has less than 1 MiB."""
 
+_NO_DOCTYPE = "a document type and entities are not allowed"
+_DOCTYPE = re.compile(r"<!(DOCTYPE|ENTITY)")
 _CHOICES = frozenset({"image", "layout", "flavor", "loader"})
 SHAPES: Mapping[str, Shape] = {
     "cluster": Shape({"name"}, {"defaults", "override", "group", "client"}),
@@ -66,6 +69,10 @@ def parse_tree(text: str | bytes, file: str) -> etree._Element:
     data = text.encode() if isinstance(text, str) else text
     if len(data) > MAX_BYTES:
         raise DocumentInvalid([Problem(file, 1, f"larger than {MAX_BYTES // 1024**2} MiB")])
+    for encoding in ("latin-1", "utf-16"):
+        # Before the parser sees them: it expands entities in attributes whatever it is told.
+        if _DOCTYPE.search(data.decode(encoding, "replace")):
+            raise DocumentInvalid([Problem(file, 1, _NO_DOCTYPE)])
     parser = etree.XMLParser(
         resolve_entities=False,
         no_network=True,
@@ -81,7 +88,7 @@ def parse_tree(text: str | bytes, file: str) -> etree._Element:
         problems = [Problem(file, line, f"not well-formed: {what}") for line, what in found]
         raise DocumentInvalid(dict.fromkeys(problems)) from error
     if root.getroottree().docinfo.internalDTD is not None:
-        raise DocumentInvalid([Problem(file, 1, "a document type and entities are not allowed")])
+        raise DocumentInvalid([Problem(file, 1, _NO_DOCTYPE)])
     return root
 
 

@@ -8,7 +8,7 @@ once, when the document is read, so that no caller has to know the rules of prec
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Interface
 
@@ -100,12 +100,17 @@ class Cluster:
     all_name: str = "all"
     """The group of every client."""
     file: str = "cluster.xml"
+    _named: dict[str, Client] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        named = {client.name.lower(): client for client in self.clients}
+        object.__setattr__(self, "_named", named)
 
     def client(self, name: str) -> Client:
         """The client of that name (case does not matter). Raises ClientUnknown."""
-        for client in self.clients:
-            if client.name.lower() == name.lower():
-                return client
+        found = self._named.get(name.lower())
+        if found is not None:
+            return found
         raise ClientUnknown(
             f"no client {name!r} in {self.file}",
             hint=f"add it: si-client add {name} --mac MAC (si-client list shows the known ones)",
@@ -137,8 +142,9 @@ class Cluster:
         The names need not be clients of this cluster. Raises RangeInvalid for a range that cannot
         be read or names nothing, NameInvalid for a name that no client can have.
         """
-        known = {client.name for client in self.clients}
-        return expand_range(text, group=self.group, is_client=known.__contains__)
+        return expand_range(
+            text, group=self.group, is_client=lambda name: name.lower() in self._named
+        )
 
 
 def normal_mac(text: str) -> str | None:
