@@ -166,7 +166,7 @@ def _fit(disk: Disk, layout: Layout) -> Found:
 def _too_large(geometry: Geometry) -> int:
     """The line of the first partition that passes the end of the golden client's disk."""
     disk = geometry.disk
-    end = end_mib(disk.label, disk.capacity or 0)
+    end = end_mib(disk.capacity or 0)
     shares = geometry.shares(end)
     for extent in geometry.extents:
         if extent.end.at(end, shares) > end:

@@ -1,11 +1,12 @@
 """Where each partition begins and ends, for a disk whose size is known only when it is installed.
 
 Stage 4. Pure. Positions are whole MiB, which is aligned on every disk with sectors of 512 or 4096
-bytes, and which parted takes as exact. The first MiB stays free (boot loader, table); on gpt the
-last one too (second table). A partition before the `*` is placed from the beginning, one after it
-from the end, and a percentage is a share of what lies between. An `Offset` is such a position: it
-has a number for every size of disk (`at`), and `si.script` writes the same sum as shell
-arithmetic, so that what the tests try is what the client computes.
+bytes, and which parted takes as exact. The first MiB stays free (boot loader, table), the last one
+too (second table of gpt; and parted refuses a partition that ends with the disk, but for `100%`,
+which is how a `*` at the end is written). A partition before the `*` is placed from the beginning,
+one after it from the end, and a percentage is a share of what lies between. An `Offset` is such a
+position: it has a number for every size of disk (`at`), and `si.script` writes the same sum as
+shell arithmetic, so that what the tests try is what the client computes.
 
 Fixed sizes are rounded up to whole MiB. Each logical partition is preceded by 1 MiB that holds its
 own table; percentages of logical partitions include it.
@@ -26,7 +27,6 @@ from si.layout.model import (
     MIB,
     Disk,
     Fixed,
-    LabelType,
     Partition,
     PartitionKind,
     Percent,
@@ -34,6 +34,7 @@ from si.layout.model import (
 )
 
 FIRST_MIB = 1
+LAST_MIB = 1
 LOGICAL_GAP_MIB = 1
 _MOST_MIB = 2**42
 
@@ -92,9 +93,9 @@ class Geometry:
         }
 
 
-def end_mib(label: LabelType, disk_bytes: int) -> int:
+def end_mib(disk_bytes: int) -> int:
     """The first MiB that no partition may use on a disk of this many bytes."""
-    return disk_bytes // MIB - (1 if label is LabelType.GPT else 0)
+    return disk_bytes // MIB - LAST_MIB
 
 
 def share_mib(size: Percent, end: int) -> int:
@@ -113,7 +114,7 @@ def place(disk: Disk) -> Geometry:
     top = [part for part in disk.partitions if part.kind is not PartitionKind.LOGICAL]
     extents = _place_row(top, Offset(FIRST_MIB), Offset(0, from_end=True), gap=0)
     if disk.capacity is not None:
-        extents = _shrink_last(extents, Offset(end_mib(disk.label, disk.capacity)), shrunk)
+        extents = _shrink_last(extents, Offset(end_mib(disk.capacity)), shrunk)
     extended = next((e for e in extents if e.partition.kind is PartitionKind.EXTENDED), None)
     logical = [part for part in disk.partitions if part.kind is PartitionKind.LOGICAL]
     if extended is not None:
@@ -187,7 +188,7 @@ def _shrink_last(extents: list[Extent], limit: Offset, shrunk: dict[int, int]) -
 
 
 def _fits(geometry: Geometry, disk_mib: int, least_mib: Mapping[int, int]) -> bool:
-    end = end_mib(geometry.disk.label, disk_mib * MIB)
+    end = end_mib(disk_mib * MIB)
     shares = geometry.shares(end)
     row_end = {False: FIRST_MIB, True: FIRST_MIB}
     extended = (FIRST_MIB, end)

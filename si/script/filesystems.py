@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from si.layout.model import Comment as CommentLine
 from si.layout.model import Entry, Filesystem, FilesystemType, Layout
 from si.script.identifiers import filesystem_variable
-from si.script.steps import Command, Part, Step, Variable, Word
+from si.script.steps import Command, Let, Part, Step, Variable, Word
 
 DESTINATION = "/a"
 """Where the new system is mounted in BOEL."""
@@ -43,6 +43,9 @@ _NOT_FOR_INSTALL_PREFIXES = (
 def format_steps(layout: Layout) -> Iterator[Step]:
     """mkfs and mkswap, swap first: from there on the install has it."""
     made = _made(layout)
+    for kind, features in _EXT_FEATURES.items():
+        if any(filesystem.type is kind for filesystem in made):
+            yield Let(_features_variable(kind), features)
     for filesystem in sorted(made, key=lambda f: f.type is not FilesystemType.SWAP):
         yield Command(_mkfs(filesystem, layout))
 
@@ -100,10 +103,22 @@ def _mkfs(filesystem: Filesystem, layout: Layout) -> tuple[Word, ...]:
             words = ("mkfs.vfat", *_fat_size(options), "-i", _without_hyphen(uuid))
             flag = "-n"
         case ext:
-            words = (f"mkfs.{ext}", "-q", "-F", "-O", _EXT_FEATURES[ext], "-U", uuid)
+            words = (
+                f"mkfs.{ext}",
+                "-q",
+                "-F",
+                "-O",
+                (Variable(_features_variable(ext)),),
+                "-U",
+                uuid,
+            )
             flag = "-L"
     labelled = (flag, label) if label is not None else ()
     return (*words, *labelled, *options, filesystem.device)
+
+
+def _features_variable(kind: FilesystemType) -> str:
+    return f"{kind}_features"
 
 
 def _fat_size(options: list[str]) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ from si.script.steps import (
     Command,
     Comment,
     Heredoc,
+    Let,
     Part,
     Phase,
     Require,
@@ -89,7 +90,7 @@ def _render(step: Step) -> str:
             return "".join(f"# {_printable(line)}".rstrip() + "\n" for line in step.lines)
         case Require():
             return "".join(f': "${{{_name(name)}:?}}"\n' for name in step.names)
-        case Capture() | Assign():
+        case Let() | Capture() | Assign():
             return _assignment(step)
         case Heredoc():
             return _heredoc(step)
@@ -104,7 +105,9 @@ def _command(step: Command | Call) -> str:
     return " \\\n    ".join(lines) + "\n"
 
 
-def _assignment(step: Capture | Assign) -> str:
+def _assignment(step: Let | Capture | Assign) -> str:
+    if isinstance(step, Let):
+        return f"{_name(step.variable)}={quote(step.value)}\n"
     if isinstance(step, Capture):
         return f"{_name(step.variable)}=$({_words(step.words)})\n"
     return f"{_name(step.variable)}={_arithmetic(step.value)}\n"

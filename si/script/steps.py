@@ -92,6 +92,14 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
+class Let:
+    """A variable that takes a text."""
+
+    variable: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
 class Capture:
     """A variable that takes the output of a program."""
 
@@ -115,4 +123,4 @@ class Heredoc:
     lines: tuple[Word, ...]
 
 
-Step = Phase | Comment | Require | Command | Call | Capture | Assign | Heredoc
+Step = Phase | Comment | Require | Command | Call | Let | Capture | Assign | Heredoc

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from si.layout.check_table import least_sizes
-from si.layout.geometry import Extent, Geometry, Offset, place, smallest_disk
+from si.layout.geometry import FIRST_MIB, LAST_MIB, Extent, Geometry, Offset, place, smallest_disk
 from si.layout.model import (
     MIB,
     Disk,
@@ -106,12 +106,11 @@ def _measure(geometry: Geometry) -> Iterator[Step]:
     if all(_is_plain(offset) for offset in offsets):
         return
     name = _slug(disk.device)
-    reserve = " - 1" if disk.label is LabelType.GPT else ""
     yield Capture(f"{name}_bytes", ("blockdev", "--getsize64", disk.device))
-    yield Assign(f"{name}_end", Arithmetic(f"{name}_bytes / {MIB}{reserve}"))
+    yield Assign(f"{name}_end", Arithmetic(f"{name}_bytes / {MIB} - {LAST_MIB}"))
     for part in disk.partitions:
         if isinstance(part.size, Percent):
-            share = f"({name}_end - 1) * {part.size.hundredths} / 10000"
+            share = f"({name}_end - {FIRST_MIB}) * {part.size.hundredths} / 10000"
             yield Assign(_share_variable(disk, part.number), Arithmetic(share))
 
 
@@ -176,7 +175,9 @@ def _parted_flags(partition: Partition, disk: Disk, layout: Layout) -> list[str]
 
 def _identify(disk: Disk) -> Iterator[Step]:
     identity: Word = (Variable(disk_variable(disk.device, disk.label)),)
-    sfdisk = ("sfdisk", "--quiet")
+    # The kernel knows the partitions from parted; to read the table once more would only make
+    # their devices vanish for a moment.
+    sfdisk = ("sfdisk", "--quiet", "--no-reread", "--no-tell-kernel")
     yield Command((*sfdisk, "--disk-id", disk.device, identity))
     for part in disk.partitions:
         number = str(part.number)

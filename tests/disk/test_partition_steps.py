@@ -1,0 +1,318 @@
+"""The partition and format steps of master scripts, run for real on loop devices.
+
+parted, sfdisk, wipefs and mkfs are the real programs; what they wrote is read back by sfdisk -J
+and blkid. Only BOEL's functions for phases and waiting are stand-ins.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from si.layout.document import load_layout
+from si.layout.geometry import end_mib, place
+from si.layout.model import (
+    MIB,
+    Comment,
+    Disk,
+    Filesystem,
+    FilesystemType,
+    Flag,
+    LabelType,
+    Layout,
+    Mount,
+    PartitionKind,
+    Rest,
+    partition_path,
+)
+from si.script.header import identifier_value, render_header
+from si.script.plan import identifiers, plan_disks
+from si.script.render import render_steps
+
+EXAMPLES = Path(__file__).parents[2] / "schemas/examples"
+FUNCTIONS = """
+phase() { :; }
+wait_for() {
+    for device in "$@"; do
+        tries=0
+        until [ -b "$device" ]; do
+            tries=$((tries + 1))
+            [ "$tries" -lt 150 ] || { echo "no $device" >&2; exit 1; }
+            sleep 0.1
+        done
+    done
+}
+"""
+
+
+class Loops:
+    """Sparse files as block devices, let go of at the end."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._devices: list[str] = []
+
+    def add(self, size: int, sector: int = 512) -> str:
+        file = self._folder / f"disk{len(self._devices)}.img"
+        with file.open("wb") as made:
+            made.truncate(size)
+        attach = ["losetup", "--find", "--show", "--partscan", f"--sector-size={sector}"]
+        self._devices.append(run([*attach, str(file)]).strip())
+        return self._devices[-1]
+
+    def close(self) -> None:
+        for device in self._devices:
+            subprocess.run(["losetup", "--detach", device], check=True)
+
+
+def run(argv: list[str], **options: Any) -> str:
+    done = subprocess.run(argv, capture_output=True, text=True, **options)
+    assert done.returncode == 0, f"{argv}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+    return str(done.stdout)
+
+
+@pytest.fixture
+def loops(tmp_path: Path) -> Iterator[Loops]:
+    made = Loops(tmp_path)
+    yield made
+    made.close()
+
+
+def on_devices(layout: Layout, devices: dict[str, str]) -> Layout:
+    """The layout with its disks renamed, for these machines have loop devices only."""
+    paths = {
+        old: partition_path(devices[disk.device], part.number)
+        for old, (disk, part) in layout.partition_paths().items()
+    }
+    return Layout(
+        disks=tuple(dataclasses.replace(d, device=devices[d.device]) for d in layout.disks),
+        entries=tuple(
+            dataclasses.replace(e, device=paths[e.device]) if isinstance(e, Filesystem) else e
+            for e in layout.entries
+        ),
+    )
+
+
+def apply(layout: Layout, folder: Path) -> dict[str, str]:
+    """Run the steps that write disks; the variables of the header that they read."""
+    wanted = identifiers(layout)
+    header = render_header(
+        client="web1",
+        image="web",
+        arch="x86_64",
+        http="http://192.0.2.1:8080",
+        rsync="rsync://192.0.2.1:873",
+        token="t" * 32,
+        transport="rsync",
+        overrides=(),
+        captured="2026-11-21T12:00:00Z",
+        identifiers=wanted,
+    )
+    script = folder / "steps.sh"
+    script.write_text(f"set -eu\n{FUNCTIONS}{header}{render_steps(plan_disks(layout))}")
+    run(["sh", str(script)])
+    return {i.variable: identifier_value(i, client="web1", image="web") for i in wanted}
+
+
+def read_table(device: str) -> dict[str, Any]:
+    table: dict[str, Any] = json.loads(run(["sfdisk", "--json", device]))["partitiontable"]
+    return table
+
+
+def read_blkid(device: str) -> dict[str, str]:
+    text = run(["blkid", "--probe", "--output", "export", device])
+    return dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
+
+
+def check_geometry(disk: Disk, size: int) -> None:
+    """What is on the disk is, to the MiB, what the planner said."""
+    table = read_table(disk.device)
+    sector = table["sectorsize"]
+    found = {entry["node"]: entry for entry in table["partitions"]}
+    geometry = place(disk)
+    end = end_mib(size)
+    shares = geometry.shares(end)
+    assert len(found) == len(disk.partitions)
+    for extent in geometry.extents:
+        entry = found[partition_path(disk.device, extent.partition.number)]
+        assert entry["start"] * sector == extent.start.at(end, shares) * MIB
+        stop = (entry["start"] + entry["size"]) * sector
+        # `*` up to the end of the disk is 100 %, which may use the last MiB in part.
+        last = extent.end.from_end and isinstance(extent.partition.size, Rest)
+        assert stop // MIB - extent.end.at(end, shares) in ((0, 1) if last else (0,))
+        assert stop <= size
+
+
+def check_filesystems(layout: Layout, values: dict[str, str]) -> None:
+    names = {"UUID_root": "/", "UUID_boot": "/boot"}
+    for filesystem in layout.filesystems:
+        found = read_blkid(filesystem.device)
+        assert found["TYPE"] == filesystem.type
+        assert found.get("LABEL") == filesystem.volume_label
+        if filesystem.chosen_uuid is not None:
+            assert found["UUID"] == filesystem.chosen_uuid
+        else:
+            assert found["UUID"] in values.values()
+        for variable, mount_point in names.items():
+            if filesystem.mount_point == mount_point and filesystem.chosen_uuid is None:
+                assert found["UUID"] == values[variable]
+
+
+SIZES = {"percent": (3000, 700), "virtio-boot": (4096,), "logical": (1700,)}
+
+
+def example(name: str, loops: Loops, *, extra: int = 0) -> tuple[Layout, dict[str, int]]:
+    layout = load_layout((EXAMPLES / f"{name}.xml").read_bytes(), name)
+    sizes = SIZES.get(name, (1200,))
+    devices, by_device = {}, {}
+    for disk, mib in zip(layout.disks, sizes, strict=True):
+        device = loops.add(mib * MIB + extra)
+        devices[disk.device] = device
+        by_device[device] = mib * MIB + extra
+    return on_devices(layout, devices), by_device
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in EXAMPLES.glob("*.xml")))
+def test_an_example_is_on_the_disk_as_planned(name: str, loops: Loops, tmp_path: Path) -> None:
+    layout, sizes = example(name, loops)
+    values = apply(layout, tmp_path)
+    for disk in layout.disks:
+        check_geometry(disk, sizes[disk.device])
+        table = read_table(disk.device)
+        variable = f"DISK_{'ID' if disk.label is LabelType.MSDOS else 'GUID'}_"
+        identity = values[variable + disk.device.removeprefix("/dev/")]
+        assert table["id"].lower() == identity.lower()
+    check_filesystems(layout, values)
+
+
+def test_a_disk_that_is_no_whole_number_of_mib(loops: Loops, tmp_path: Path) -> None:
+    layout, sizes = example("gpt-bios", loops, extra=300 * 512)
+    apply(layout, tmp_path)
+    check_geometry(layout.disks[0], sizes[layout.disks[0].device])
+
+
+def test_types_flags_and_names(loops: Loops, tmp_path: Path) -> None:
+    layout, _sizes = example("gpt-bios", loops)
+    values = apply(layout, tmp_path)
+    disk = layout.disks[0].device
+    entries = read_table(disk)["partitions"]
+    types = [entry["type"] for entry in entries]
+    assert types == [
+        "21686148-6449-6E6F-744E-656564454649",
+        "0FC63DAF-8483-4772-8E79-3D69D8477DE4",
+        "4F68BCE3-E8CD-4DB1-96E7-FBCAF984B709",
+        "0657FD6D-A4AB-43C4-84E5-0933C84B4F4F",
+    ]
+    assert [entry.get("name") for entry in entries] == [None, "boot", "root", "swap"]
+    name = disk.removeprefix("/dev/")
+    uuids = [values[f"PART_UUID_{name}p{number}"].upper() for number in (1, 2, 3, 4)]
+    assert [entry["uuid"] for entry in entries] == uuids
+
+
+def test_logical_partitions_with_a_number_left_out(loops: Loops, tmp_path: Path) -> None:
+    layout, _sizes = example("logical", loops)
+    apply(layout, tmp_path)
+    disk = layout.disks[0].device
+    entries = {entry["node"]: entry for entry in read_table(disk)["partitions"]}
+    assert sorted(entries) == [f"{disk}p{number}" for number in (1, 2, 4, 5, 6, 7)]
+    assert entries[f"{disk}p1"]["bootable"] is True
+    assert not any(e.get("bootable") for node, e in entries.items() if node != f"{disk}p1")
+    assert entries[f"{disk}p2"]["type"] == "b"
+    assert entries[f"{disk}p4"]["type"] in ("5", "f")
+    assert entries[f"{disk}p5"]["type"] == "82"
+
+
+def test_twice_on_one_disk_is_the_same(loops: Loops, tmp_path: Path) -> None:
+    layout, _sizes = example("logical", loops)
+    apply(layout, tmp_path)
+    disk = layout.disks[0].device
+    first = read_table(disk), [read_blkid(f.device) for f in layout.filesystems]
+    apply(layout, tmp_path)
+    assert (read_table(disk), [read_blkid(f.device) for f in layout.filesystems]) == first
+
+
+def test_what_stood_there_before_leaves_no_trace(loops: Loops, tmp_path: Path) -> None:
+    layout, _sizes = example("plain", loops)
+    disk = layout.disks[0].device
+    run(["parted", "--script", disk, "mklabel", "gpt", "mkpart", "old", "1MiB", "100%"])
+    run(["mkfs.xfs", "-q", "-f", f"{disk}p1"])
+    apply(layout, tmp_path)
+    assert read_table(disk)["label"] == "dos"
+    signatures = run(["wipefs", "--json", f"{disk}p1"])
+    assert [found["type"] for found in json.loads(signatures)["signatures"]] == ["ext4"]
+
+
+def test_sectors_of_4096_bytes(loops: Loops, tmp_path: Path) -> None:
+    size = 1200 * MIB
+    device = loops.add(size, sector=4096)
+    layout = load_layout((EXAMPLES / "gpt-bios.xml").read_bytes(), "gpt-bios")
+    layout = on_devices(layout, {"/dev/nvme0n1": device})
+    values = apply(layout, tmp_path)
+    assert read_table(device)["sectorsize"] == 4096
+    check_geometry(layout.disks[0], size)
+    check_filesystems(layout, values)
+
+
+def test_numbers_out_of_order_on_the_disk(loops: Loops, tmp_path: Path) -> None:
+    text = """<config format="1"><disk dev="/dev/vda" label_type="gpt">
+      <part num="3" size="40MiB"/><part num="1" size="*"/><part num="4" size="1MiB"
+      flags="bios_grub"/></disk>
+      <fsinfo real_dev="/dev/vda1" mp="/" fs="ext4"/></config>"""
+    size = 200 * MIB
+    device = loops.add(size)
+    layout = on_devices(load_layout(text, "t"), {"/dev/vda": device})
+    apply(layout, tmp_path)
+    check_geometry(layout.disks[0], size)
+
+
+def test_labels_survive_shell_and_mkfs(loops: Loops, tmp_path: Path) -> None:
+    device = loops.add(1200 * MIB)
+    layout, _sizes = (
+        on_devices(
+            load_layout((EXAMPLES / "plain.xml").read_bytes(), "plain"), {"/dev/sda": device}
+        ),
+        None,
+    )
+    label = "a $b`c`\"d' \\"
+    entries = tuple(
+        dataclasses.replace(entry, label=label)
+        if isinstance(entry, Filesystem) and entry.type is FilesystemType.EXT4
+        else entry
+        for entry in layout.entries
+    )
+    apply(dataclasses.replace(layout, entries=entries), tmp_path)
+    assert run(["blkid", "-p", "-s", "LABEL", "-o", "value", f"{device}p1"]) == f"{label}\n"
+
+
+def test_the_smallest_disk_that_is_let_through_is_large_enough(
+    loops: Loops, tmp_path: Path
+) -> None:
+    from si.script.plan import least_disk_bytes
+
+    layout = load_layout((EXAMPLES / "logical.xml").read_bytes(), "logical")
+    size = least_disk_bytes(layout.disks[0], layout)
+    layout = on_devices(layout, {"/dev/sda": loops.add(size)})
+    apply(layout, tmp_path)
+    check_geometry(layout.disks[0], size)
+
+
+def test_kinds_are_covered() -> None:
+    """The examples show every file system, partition kind and table, else this folder proves
+    less than it seems to."""
+    layouts = [load_layout(path.read_bytes(), path.name) for path in EXAMPLES.glob("*.xml")]
+    parts = [part for each in layouts for disk in each.disks for part in disk.partitions]
+    assert {part.kind for part in parts} == set(PartitionKind)
+    assert {disk.label for each in layouts for disk in each.disks} == set(LabelType)
+    assert {f.type for each in layouts for f in each.filesystems} == set(FilesystemType)
+    assert {type(entry) for each in layouts for entry in each.entries} == {
+        Filesystem,
+        Mount,
+        Comment,
+    }
+    assert Flag.BIOS_GRUB in {flag for part in parts for flag in part.flags}
