@@ -79,8 +79,8 @@ def _swap_doubts(facts: Facts) -> Iterator[str]:
     for swap in facts.swaps:
         if swap.type == "file":
             yield (
-                f"swap file {swap.name}: copies get it with holes and cannot use it; "
-                "make it anew by a post-install script"
+                f"swap file {swap.name} is not captured: copies need one of their own, "
+                "made by a post-install script"
             )
 
 

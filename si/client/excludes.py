@@ -24,6 +24,7 @@ IDENTITY = (
     "/etc/machine-id",
     "/etc/hostname",
     "/etc/HOSTNAME",
+    "/etc/hostid",
     "/etc/ssh/ssh_host_*",
     "/etc/fstab",
     "/etc/mtab",
@@ -35,13 +36,18 @@ IDENTITY = (
     "/etc/systemd/network/*",
     "/etc/NetworkManager/system-connections/*",
     "/etc/netplan/*",
+    "/etc/iftab",
     "/etc/udev/rules.d/70-persistent-net.rules",
+    "/etc/udev/rules.d/75-persistent-net-generator.rules",
+    "/etc/udev/rules.d/z25_persistent-net.rules",
+    "/etc/udev/rules.d/z45_persistent-net-generator.rules",
     "/etc/initramfs-tools/conf.d/resume",
     "/etc/iscsi/initiatorname.iscsi",
     "/etc/nvme/hostid",
     "/etc/nvme/hostnqn",
 )
-"""What makes this machine itself rather than its image."""
+"""What makes this machine itself rather than its image. All that a capture leaves out as identity
+(`si.image.excludes`) has to stand here or in the default list, or an update would remove it."""
 
 BOOT = (
     "/boot/grub/grub.cfg",
@@ -101,6 +107,7 @@ DEFAULT_LIST = """\
 /var/lib/private/*
 /var/lib/dhcp/*
 /var/lib/dhclient/*
+/var/lib/dhcpcd/*
 /var/lib/NetworkManager/*
 /var/lib/urandom/random-seed
 /var/lib/ntp/*
@@ -117,6 +124,9 @@ DEFAULT_LIST = """\
 /etc/lvm/backup/*
 /etc/lvm/archive/*
 /etc/lvm/cache/*
+/etc/lvm/.cache
+/etc/blkid.tab
+/etc/blkid/blkid.tab
 
 # Data of services
 /var/lib/mysql/*
@@ -182,13 +192,14 @@ def below(path: str) -> str:
     return _SPECIAL.sub(r"\\\1", path) + "/*"
 
 
-def builtin_rules(mounted: Iterable[str], databases: Iterable[str]) -> tuple[str, ...]:
+def builtin_rules(used: Iterable[str], databases: Iterable[str]) -> tuple[str, ...]:
     """The rules that stand before every list.
 
-    mounted: mount points (from the top of the tree that is updated) that do not belong to the
-    image; databases: directories that a running database keeps its data in.
+    used: mount points that do not belong to the image, and files that this machine swaps to (from
+    the top of the tree that is updated); databases: directories that a running database keeps
+    its data in.
     """
-    rules = [f"- {literal(point)}" for point in sorted(mounted)]
+    rules = [f"- {literal(path)}" for path in sorted(used)]
     rules += [f"- {directory}/*" for directory in PSEUDO_DIRECTORIES]
     rules += ["- lost+found/"]
     rules += [f"- {path}" for path in (*IDENTITY, *BOOT)]

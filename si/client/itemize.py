@@ -81,7 +81,8 @@ def merge_passes(
         later = frozenset().union(*held[number:])
         for item in items:
             if item.kind == "remove":
-                removed[item.path] = item
+                if item.path not in later:
+                    removed[item.path] = item
             elif item.path not in later or item.kind == "add":
                 merged[item.path] = item
     for path, item in removed.items():

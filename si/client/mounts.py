@@ -41,6 +41,12 @@ def parse_mountinfo(text: bytes) -> tuple[Mount, ...]:
     return tuple(mounts)
 
 
+def parse_swap_files(text: bytes) -> tuple[bytes, ...]:
+    """The files among the active swaps of /proc/swaps (proc(5))."""
+    lines = (line.split() for line in text.splitlines()[1:])
+    return tuple(_unescape(words[0]) for words in lines if words[1:2] == [b"file"])
+
+
 def top_mounts(mounts: tuple[Mount, ...]) -> dict[bytes, Mount]:
     """What is seen at each mount point: the last that was mounted there."""
     return {mount.target: mount for mount in mounts}

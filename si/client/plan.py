@@ -21,7 +21,12 @@ from si.client.itemize import Item, merge_passes, retype_existing
 from si.client.passes import Pass, list_tree, preview
 from si.client.places import Places
 from si.client.server import Update
-from si.client.surroundings import find_mounts, foreign_mounts, running_databases
+from si.client.surroundings import (
+    find_mounts,
+    find_swap_files,
+    foreign_mounts,
+    running_databases,
+)
 from si.errors import ConfigInvalid
 
 _log = logging.getLogger(__name__)
@@ -76,7 +81,8 @@ def _builtin_rules(places: Places, update: Update) -> tuple[str, ...]:
     for name, directories in databases.items():
         _log.info("leaves %s alone: %s is running", " and ".join(directories), name)
     data = [directory for directories in databases.values() for directory in directories]
-    return builtin_rules([*pseudo, *disks], data)
+    swaps = find_swap_files(places.root, Path("/proc/swaps"))
+    return builtin_rules([*pseudo, *disks, *swaps], data)
 
 
 def _administrators_rules(places: Places, excludes: Sequence[str]) -> tuple[str, ...]:

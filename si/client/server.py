@@ -89,7 +89,9 @@ def fetch_update(server: str, client: str, image: str | None) -> Update:
         return parse_update(_exchange(urllib.request.Request(url)), url)  # noqa: S310 - http only
     except urllib.error.HTTPError as error:
         said = read_refusal(error)
-        if error.code == 404 and "image" in said:
+        if error.code >= 500:
+            raise ServerUnreachable(f"{server} cannot answer: {error.code}: {said}") from error
+        if error.code == 404 and "no image" in said:
             raise ImageNotFound(f"the server says: {said}") from error
         if error.code == 404:
             raise ClientUnknown(

@@ -11,19 +11,25 @@ import os
 from pathlib import Path, PurePosixPath
 
 from si.client.excludes import DATABASES, below, literal
-from si.client.mounts import DISK_TYPES, Mount, parse_mountinfo, top_mounts
+from si.client.mounts import DISK_TYPES, Mount, parse_mountinfo, parse_swap_files, top_mounts
 from si.client.passes import Pass, list_tree
 
 
 def find_mounts(destination: Path, mountinfo: Path) -> dict[str, Mount]:
     """Mounts below (not at) `destination`, by their path from there."""
-    top = os.fsencode(destination).rstrip(b"/") + b"/"
     mounts = top_mounts(parse_mountinfo(mountinfo.read_bytes()))
-    return {
-        os.fsdecode(b"/" + target[len(top) :]): mount
-        for target, mount in mounts.items()
-        if target.startswith(top) and target != top
-    }
+    seen = {_inside(destination, target): mount for target, mount in mounts.items()}
+    return {path: mount for path, mount in seen.items() if path is not None}
+
+
+def find_swap_files(destination: Path, swaps: Path) -> list[str]:
+    """Files below `destination` that this machine swaps to, by their path from there."""
+    try:
+        files = parse_swap_files(swaps.read_bytes())
+    except FileNotFoundError:
+        return []  # a kernel without swap
+    found = (_inside(destination, file) for file in files)
+    return [path for path in found if path is not None]
 
 
 def foreign_mounts(mounts: dict[str, Mount], image: Pass) -> tuple[list[str], list[str]]:
@@ -48,6 +54,14 @@ def running_databases(proc: Path) -> dict[str, tuple[str, ...]]:
         if name in DATABASES:
             found[name] = DATABASES[name]
     return found
+
+
+def _inside(top: Path, path: bytes) -> str | None:
+    """`path` as seen from `top`, None when it is not below it."""
+    prefix = os.fsencode(top).rstrip(b"/") + b"/"
+    if not path.startswith(prefix) or path == prefix:
+        return None
+    return os.fsdecode(b"/" + path[len(prefix) :])
 
 
 def _under(path: str, points: list[str]) -> str | None:

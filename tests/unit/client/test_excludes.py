@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import fnmatch
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from si.client import excludes
+from si.client.excludes import (
+    DEFAULT_LIST,
+    below,
+    builtin_rules,
+    held_rules,
+    join_rules,
+    list_rules,
+    literal,
+    parse_excludes,
+)
+from si.errors import ConfigInvalid
+from si.image import excludes as capture
+
+
+def test_comments_and_empty_lines_are_left_out() -> None:
+    text = "# a\n; b\n\n  \n/home/*\r\n*.journal\n/with space \n"
+    assert parse_excludes(text, "list") == ("/home/*", "*.journal", "/with space ")
+
+
+@pytest.mark.parametrize("line", ["!", " ! ", "a\0b"])
+def test_lines_that_would_undo_the_protection(line: str) -> None:
+    with pytest.raises(ConfigInvalid, match="list:2: ") as caught:
+        parse_excludes(f"/home\n{line}\n", "list")
+    assert caught.value.hint
+
+
+def test_the_default_list_parses_and_has_the_ancestors_paths() -> None:
+    """Reference 3.4, but for what is built in or gone."""
+    rules = parse_excludes(DEFAULT_LIST, "default")
+    for path in ("/home/*", "/mnt/*", "/var/log/*", "/var/spool/*", "/media/*", "/etc/adjtime"):
+        assert path in rules
+    assert len(set(rules)) == len(rules)
+
+
+def test_what_a_capture_leaves_out_as_identity_no_update_removes() -> None:
+    protected = {*excludes.IDENTITY, *excludes.BOOT, *parse_excludes(DEFAULT_LIST, "default")}
+    for path in (*capture.IDENTITY, *capture.CACHES, capture.DBUS_MACHINE_ID):
+        assert any(fnmatch.fnmatch(path, pattern) for pattern in protected), path
+
+
+def test_built_in_rules_stand_alone() -> None:
+    rules = builtin_rules(["/mnt/b", "/mnt/a[1]"], ["/var/lib/mysql"])
+    assert rules[:2] == ("- /mnt/a\\[1]", "- /mnt/b")
+    assert "- /proc/*" in rules
+    assert "- /etc/machine-id" in rules
+    assert "- /var/lib/mysql/*" in rules
+    assert all(rule.startswith("- ") for rule in rules)
+
+
+def test_lists_get_the_longer_form() -> None:
+    assert list_rules(["/a", "- /b", "+ /c", "P d", "-e"]) == (
+        "- /a",
+        "- /b",
+        "+ /c",
+        "- P d",
+        "- -e",
+    )
+
+
+def test_held_files_are_hidden_and_directories_only_kept() -> None:
+    assert held_rules(["/etc/motd"], ["/etc"]) == ("- /etc/motd", "P /etc/")
+
+
+def test_rules_are_joined_by_nul_and_keep_bytes() -> None:
+    assert join_rules(["- /a\nb", "- /\udcff"]) == b"- /a\nb\0- /\xff\0"
+
+
+def wildmatch(pattern: str, text: str) -> bool:
+    """What rsync(1) says of a pattern: the escape works only where there is a wildcard."""
+    if not any(sign in pattern for sign in "*?["):
+        return pattern == text
+    plain, place = "", 0
+    while place < len(pattern):
+        if pattern[place] == "\\":
+            place += 1
+        elif pattern[place] in "*?[":
+            return False  # a wildcard that counts
+        plain += pattern[place]
+        place += 1
+    return plain == text
+
+
+@given(st.text(alphabet="ab\\*?[] /", max_size=12).map(lambda text: f"/{text}"))
+def test_a_literal_matches_itself(path: str) -> None:
+    assert wildmatch(literal(path), path)
+    assert below(path).endswith("/*")
+    assert wildmatch(below(path)[:-2] + "\\*", path + "*")
