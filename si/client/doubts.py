@@ -55,6 +55,8 @@ def _boot_doubts(facts: Facts) -> Iterator[str]:
             f"boot loader {facts.boot.loader}: this version makes copies start with GRUB only, "
             "which was found on no disk"
         )
+    elif not any("grub" in tool for tool in facts.tools):
+        yield "grub-install is not installed: copies are made to start by the image's own"
     if facts.network.backend == "unknown":
         yield (
             "the network is set up by none of ifupdown, systemd-networkd and NetworkManager: "

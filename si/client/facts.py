@@ -36,6 +36,8 @@ PACKAGES = {
 }
 """Programs that facts and later updates need, with Debian's package of each."""
 
+GRUB_INSTALLERS = ("grub-install", "grub2-install")
+
 _OTHER_PACKAGES = {"sfdisk": "util-linux", "swapon": "util-linux", "ip": "iproute"}
 _LSBLK_COLUMNS = (
     "NAME,KNAME,PATH,TYPE,SIZE,START,FSTYPE,FSVER,LABEL,UUID,PTTYPE,PTUUID,PARTTYPE,PARTLABEL,"
@@ -173,11 +175,15 @@ def _ask_blkid() -> str:
 
 def _tool_versions() -> dict[str, str]:
     words = run(["rsync", "--version"]).text.split()
-    return {
+    versions = {
         "rsync": words[2] if len(words) > 2 else "unknown",
         "python3": platform.python_version(),
         "util-linux": run(["findmnt", "--version"]).text.split()[-1],
     }
+    for tool in GRUB_INSTALLERS:
+        if _has(tool):
+            versions[tool] = run([tool, "--version"]).text.split()[-1]
+    return versions
 
 
 def _json(output: bytes) -> Raw:

@@ -54,7 +54,7 @@ def test_swap_files(tmp_path: Path) -> None:
     assert find_swap_files(Path("/"), tmp_path / "none") == []
 
 
-TCP = """  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt uid timeout inode
+TCP = """  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt uid timeout inod
    0: 00000000:0369 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4711 1
    1: 0100007F:0369 0100007F:D431 01 00000000:00000000 00:00000000 00000000     0        0 4712 1
    2: 0100007F:D431 0100007F:0369 01 00000000:00000000 00:00000000 00000000     0        0 4713 1
@@ -151,6 +151,7 @@ def test_a_plain_machine_raises_no_doubts() -> None:
     [
         ({"firmware": "uefi"}, "UEFI"),
         ({"boot": BootFacts("none", (), "")}, "boot loader none"),
+        ({"tools": {"rsync": "3.2.7"}}, "grub-install is not installed"),
         ({"network": NetworkFacts("unknown", [])}, "none of ifupdown"),
         ({"swaps": (Swap("/swapfile", "file", 1, 0, -2),)}, "swap file /swapfile"),
         (

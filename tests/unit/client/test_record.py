@@ -38,7 +38,7 @@ FACTS = Facts(
     blkid="",
     boot=BootFacts("grub", ("/dev/vda",), ""),
     network=NetworkFacts("ifupdown", [{"ifname": "lo"}]),
-    tools={"rsync": "3.2.7"},
+    tools={"rsync": "3.2.7", "grub-install": "2.06"},
     used_bytes=1,
     inodes=2,
 )
