@@ -26,7 +26,7 @@ _ATTRIBUTES = (
 _FAT_SIZES = {"fat12": "-F 12", "fat16": "-F 16", "fat32": "-F 32", "fat": "", "msdos": ""}
 _LATER = ("btrfs", "f2fs", "zfs", "bcachefs", "nilfs2")
 _NO_MKFS = ("jfs", "reiserfs", "reiser4", "ntfs", "exfat", "hfsplus", "ufs", "minix")
-_TYPE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_TYPE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._,-]{0,63}")
 _VOLATILE_SOURCES = ("PARTUUID", "PARTLABEL", "ID")
 
 

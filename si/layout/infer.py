@@ -53,6 +53,7 @@ _USUAL_TYPES = {
     "vfat": frozenset(("b", "c", "e", "6", "4", _DATA)),
     "swap": frozenset(("82", _SWAP)),
 }
+_FAT16_TYPES = frozenset(("4", "6", "e", "14", "16", "1e"))
 _FAT_SIZES = {"FAT12": "-F 12", "FAT16": "-F 16"}
 
 
@@ -202,8 +203,13 @@ def _filesystem(order: int, part: FoundPartition, line: FstabLine) -> Filesystem
         options=line.options,
         dump=line.dump,
         fsck_pass=line.fsck_pass,
-        mkfs_opts=_FAT_SIZES.get(part.fsver, "") if kind is FilesystemType.VFAT else "",
+        mkfs_opts=_fat_size(part) if kind is FilesystemType.VFAT else "",
     )
+
+
+def _fat_size(part: FoundPartition) -> str:
+    small = not part.fsver and part.type_id.lower() in _FAT16_TYPES
+    return "-F 16" if small else _FAT_SIZES.get(part.fsver, "")
 
 
 def _mount(order: int, line: FstabLine) -> Mount:

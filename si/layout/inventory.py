@@ -16,6 +16,8 @@ from si.client.record import Facts
 
 Raw = Mapping[str, Any]
 
+_BLKID_NAMES = {"TYPE": "fstype"}
+_ESCAPED = re.compile(r"\\(.)")
 _NUMBER = re.compile(r"[0-9]{1,3}$")
 
 
@@ -79,7 +81,8 @@ class Inventory:
 def take_inventory(facts: Facts) -> Inventory:
     """The disks of a golden client."""
     mounted = _mounted(facts)
-    disks = [raw for raw in facts.lsblk.get("blockdevices", []) if raw.get("type") == "disk"]
+    devices = _with_blkid(facts.lsblk.get("blockdevices", []), _read_blkid(facts.blkid))
+    disks = [raw for raw in devices if raw.get("type") == "disk"]
     names: dict[str, str] = {}
     for disk in disks:
         for raw in _children(disk):
@@ -87,6 +90,29 @@ def take_inventory(facts: Facts) -> Inventory:
                 names |= dict.fromkeys(_names(raw), _path(raw))
     found = (_disk(raw, facts.sfdisk.get(_path(raw), {}), mounted) for raw in disks)
     return Inventory(tuple(found), names)
+
+
+def _with_blkid(devices: list[Raw], blkid: Mapping[str, Raw]) -> list[Raw]:
+    """lsblk's tree, where udev told it nothing completed by what blkid read from the devices."""
+    return [
+        {
+            **blkid.get(_path(raw), {}),
+            **{name: value for name, value in raw.items() if value is not None},
+            "children": _with_blkid(raw.get("children", []), blkid),
+        }
+        for raw in devices
+    ]
+
+
+def _read_blkid(text: str) -> dict[str, Raw]:
+    """`blkid -o export` under lsblk's names, by device."""
+    devices: dict[str, Raw] = {}
+    for block in text.split("\n\n"):
+        lines = (line.partition("=") for line in block.splitlines())
+        found = {name: _ESCAPED.sub(r"\1", value) for name, _equals, value in lines}
+        named = {_BLKID_NAMES.get(name, name.lower()): value for name, value in found.items()}
+        devices[named.pop("devname", "")] = named
+    return {name: found for name, found in devices.items() if name}
 
 
 def _mounted(facts: Facts) -> dict[str, list[str]]:
