@@ -69,6 +69,24 @@ def dispatch(words: Sequence[str]) -> int:
 
 def run_prepareclient(words: Sequence[str]) -> int:
     """si-prepareclient."""
+
+    def call(places: Places, given: Arguments) -> int:
+        options = PrepareOptions(
+            server=given.server,
+            transport=given.transport,
+            exclude_file=given.exclude_file,
+            port=given.port,
+            timeout_s=given.timeout,
+            is_dry_run=given.dry_run,
+            yes=given.yes,
+            stays_in_foreground=given.foreground,
+        )
+        return prepare_client(places, options)
+
+    return _run(_prepare_parser(), words, call)
+
+
+def _prepare_parser() -> argparse.ArgumentParser:
     parser = _parser(
         "si-prepareclient", "Make this machine a golden client and offer its tree to the server."
     )
@@ -94,25 +112,30 @@ def run_prepareclient(words: Sequence[str]) -> int:
     )
     parser.add_argument("--foreground", action="store_true", help="stay until the offer ends")
     _add_doing(parser, "show what would be recorded and written, write nothing")
-
-    def call(places: Places, given: Arguments) -> int:
-        options = PrepareOptions(
-            server=given.server,
-            transport=given.transport,
-            exclude_file=given.exclude_file,
-            port=given.port,
-            timeout_s=given.timeout,
-            is_dry_run=given.dry_run,
-            yes=given.yes,
-            stays_in_foreground=given.foreground,
-        )
-        return prepare_client(places, options)
-
-    return _run(parser, words, call)
+    return parser
 
 
 def run_updateclient(words: Sequence[str]) -> int:
     """si-updateclient."""
+
+    def call(places: Places, given: Arguments) -> int:
+        options = UpdateOptions(
+            server=given.server,
+            client=given.client,
+            image=given.image,
+            excludes=tuple(given.exclude),
+            is_dry_run=given.dry_run,
+            yes=given.yes,
+            as_json=given.json,
+            with_boot_menu=not given.no_bootloader,
+            with_space_check=not given.no_space_check,
+        )
+        return update_client(places, options)
+
+    return _run(_update_parser(), words, call)
+
+
+def _update_parser() -> argparse.ArgumentParser:
     parser = _parser(
         "si-updateclient",
         "Bring this machine to its image, except for what updateclient.local.exclude protects.",
@@ -139,22 +162,7 @@ def run_updateclient(words: Sequence[str]) -> int:
     )
     parser.add_argument("--json", action="store_true", help="print what changes as JSON")
     _add_doing(parser, "list what would change; exit code 4 if anything would")
-
-    def call(places: Places, given: Arguments) -> int:
-        options = UpdateOptions(
-            server=given.server,
-            client=given.client,
-            image=given.image,
-            excludes=tuple(given.exclude),
-            is_dry_run=given.dry_run,
-            yes=given.yes,
-            as_json=given.json,
-            with_boot_menu=not given.no_bootloader,
-            with_space_check=not given.no_space_check,
-        )
-        return update_client(places, options)
-
-    return _run(parser, words, call)
+    return parser
 
 
 def run_report(words: Sequence[str]) -> int:

@@ -230,6 +230,10 @@ def test_overrides_win_in_order_and_stay_put(
     put(server.tree("override-all") / "etc/site.conf", "site\n")
     put(server.tree("override-web1") / "etc/machine-id", "not even an override\n")
     (server.tree("override-web1") / "srv/empty").mkdir(parents=True)
+    # Names that are patterns to rsync, or look like escapes.
+    for odd in ("back\\slash", "wild[1]*?", "both\\[*", "new\nline"):
+        put(server.tree("web") / "opt" / odd, "of the image\n")
+        put(server.tree("override-all") / "opt" / odd, "of the override\n")
     (server.tree("override-all") / "etc").chmod(0o750)
     server.tree("override-web1").chmod(0o700)
     done = update(program, client, "--yes", "--no-bootloader")
@@ -238,6 +242,7 @@ def test_overrides_win_in_order_and_stay_put(
     assert (client / "etc/site.conf").read_text() == "site\n"
     assert (client / "etc/machine-id").read_text() == "this machine\n"
     assert (client / "srv/empty").is_dir()
+    assert {file.read_text() for file in (client / "opt").iterdir()} == {"of the override\n"}
     assert client.stat().st_mode & 0o777 == server.tree("web").stat().st_mode & 0o777
     inode = (client / "etc/motd").stat().st_ino
     again = update(program, client, "--dry-run")

@@ -54,7 +54,7 @@ def test_swap_files(tmp_path: Path) -> None:
     assert find_swap_files(Path("/"), tmp_path / "none") == []
 
 
-TCP = """  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt uid timeout inod
+TCP = """  sl  local_address rem_address   st tx_queue rx_queue ... inode
    0: 00000000:0369 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4711 1
    1: 0100007F:0369 0100007F:D431 01 00000000:00000000 00:00000000 00000000     0        0 4712 1
    2: 0100007F:D431 0100007F:0369 01 00000000:00000000 00:00000000 00000000     0        0 4713 1
