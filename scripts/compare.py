@@ -1,14 +1,16 @@
 #!/usr/bin/env python3
 """Compare two file trees in every attribute that a copy can lose.
 
-    compare.py EXPECTED_DIR ACTUAL_DIR [--allow FILE] [--json]
+    compare.py EXPECTED_DIR ACTUAL_DIR [--allow FILE] [--ran FILE] [--json]
 
 Stands alone: the standard library, nothing of the product it judges. Run it as root, for only root
 sees every attribute. ACTUAL_DIR may have other file systems mounted below. A folder lost+found in
 the root of a file system is not compared. Exit status: 0 equal, 1 different, 2 wrong use.
 
 FILE is a closed list of exceptions, `PATH<TAB>REASON` a line, exact paths beginning with /, at most
-25. A path on it may differ in any way; what lies below it may not.
+25. A path on it may differ in any way; what lies below it may not. The list of --ran is for what a
+machine that ran has written since, where names may not be known beforehand: there `PATH/**` stands
+for all below PATH.
 
 Not compared: atime and ctime, which no copy can keep; the size of anything but regular files; the
 mode of symlinks, which have none.
@@ -87,16 +89,21 @@ def main() -> int:
     parser.add_argument("expected", metavar="EXPECTED_DIR")
     parser.add_argument("actual", metavar="ACTUAL_DIR")
     parser.add_argument("--allow", metavar="FILE", help="closed list of paths that may differ")
+    parser.add_argument(
+        "--ran", metavar="FILE", help="the same for a machine that ran; PATH/** too"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     arguments = parser.parse_args()
     try:
         allowed = read_allowed(arguments.allow) if arguments.allow else {}
+        ran = read_allowed(arguments.ran) if arguments.ran else {}
         expected = read_tree(os.fsencode(arguments.expected))
         actual = read_tree(os.fsencode(arguments.actual))
     except (UsageError, OSError) as error:
         print(f"compare.py: error: {error}", file=sys.stderr)
         return 2
     outcome = compare(expected, actual)
+    allowed |= {path: reason for path in outcome.differences for reason in reasons_for(path, ran)}
     printer = print_json if arguments.json else print_lines
     return printer(outcome, allowed)
 
@@ -118,6 +125,15 @@ def read_allowed(name: str) -> dict[bytes, str]:
     if len(allowed) > MAX_ALLOWED:
         raise UsageError(f"{name}: {len(allowed)} paths, more than {MAX_ALLOWED}")
     return allowed
+
+
+def reasons_for(path: bytes, ran: dict[bytes, str]) -> list[str]:
+    """Why a machine that ran may differ at `path`: no reason, or one."""
+    for entry, reason in ran.items():
+        below = entry.removesuffix(b"**")
+        if path == entry or (below != entry and path.startswith(below)):
+            return [reason]
+    return []
 
 
 def read_tree(root: bytes) -> Tree:

@@ -1,4 +1,4 @@
-"""The proof: trees compared by a program that imports nothing of si; exceptions are a closed list."""
+"""The proof: trees compared by a program that imports nothing of si, with closed lists."""
 
 from __future__ import annotations
 
@@ -12,13 +12,18 @@ ALLOWED = Path(__file__).with_name("allowed")
 SHOWN = 6
 
 
-def compare_disk(expected: Path, actual: Path, allowed: str, output: Path) -> tuple[bool, str]:
-    """Whether `actual` equals `expected` but for the list `allowed`, and a line about it.
+def compare_disk(
+    expected: Path, actual: Path, output: Path, *, ran: bool = False
+) -> tuple[bool, str]:
+    """Whether a client's disk equals the image but for the closed list, and a line about it.
 
-    All that the comparing program says is kept in `output`.
+    `ran`: the machine has run since, so that a second list counts too. All that the comparing
+    program says is kept in `output`.
     """
-    done = run([sys.executable, COMPARE, expected, actual, "--allow", ALLOWED / f"{allowed}.txt"],
-               check=False)  # fmt: skip
+    lists: list[str | Path] = ["--allow", ALLOWED / "installed.txt"]
+    if ran:
+        lists += ["--ran", ALLOWED / "ran.txt"]
+    done = run([sys.executable, COMPARE, expected, actual, *lists], check=False)
     output.write_bytes(done.stdout + done.stderr)
     lines = done.text.splitlines()
     if done.exit_code == 0:

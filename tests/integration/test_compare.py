@@ -265,3 +265,23 @@ def test_a_tree_that_is_not_there_is_wrong_use(tmp_path: Path) -> None:
 def test_it_imports_nothing_of_the_product() -> None:
     words = PROGRAM.read_text().split()
     assert not any(word == "si" or word.startswith("si.") for word in words)
+
+
+def test_what_a_machine_that_ran_may_differ_in(trees: tuple[Path, Path], tmp_path: Path) -> None:
+    (trees[1] / "folder/inner").chmod(0o700)
+    (trees[1] / "folder/new").write_text("made since")
+    ran = tmp_path / "ran"
+    ran.write_text("/folder\tits time\n/folder/**\tlogs\n")
+    assert compare(trees, "--ran", ran).exit_code == 0
+
+    (trees[1] / "file").write_text("not on the list")
+    assert list(compare_json(trees, "--ran", ran)["differences"]) == ["/file"]
+
+
+def test_all_below_stands_only_on_the_list_of_a_machine_that_ran(
+    trees: tuple[Path, Path], tmp_path: Path
+) -> None:
+    (trees[1] / "folder/inner").chmod(0o700)
+    allow = tmp_path / "allow"
+    allow.write_text("/folder/**\tlogs\n")
+    assert compare(trees, "--allow", allow).exit_code == 1
