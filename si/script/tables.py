@@ -149,7 +149,9 @@ def _mkpart(extent: Extent, disk: Disk, layout: Layout) -> tuple[Word, ...]:
         kind = filesystem.type if filesystem is not None else None
         if kind is None and Flag.SWAP in partition.flags:
             kind = FilesystemType.SWAP
-        words += [_PARTED_TYPES.get(kind, str(kind))] if kind is not None else []
+        fat16 = filesystem is not None and "-F 16" in filesystem.mkfs_opts
+        if kind is not None:
+            words.append("fat16" if fat16 else _PARTED_TYPES.get(kind, str(kind)))
     return (*words, _position(extent.start, disk), _end(extent, disk))
 
 

@@ -36,6 +36,7 @@ from si.script.plan import identifiers, plan_disks
 from si.script.render import render_steps
 
 EXAMPLES = Path(__file__).parents[2] / "schemas/examples"
+GOLDEN = Path(__file__).parents[1] / "golden"
 FUNCTIONS = """
 phase() { :; }
 wait_for() {
@@ -189,6 +190,18 @@ def test_an_example_is_on_the_disk_as_planned(name: str, loops: Loops, tmp_path:
         identity = values[variable + disk.device.removeprefix("/dev/")]
         assert table["id"].lower() == identity.lower()
     check_filesystems(layout, values)
+
+
+def test_a_classic_document_is_on_the_disk_as_planned(loops: Loops, tmp_path: Path) -> None:
+    path = GOLDEN / "classic-vda/layout.xml"
+    size = 4500 * 1000 * 1000
+    layout = load_layout(path.read_bytes(), path.name)
+    layout = on_devices(layout, {"/dev/vda": loops.add(size)})
+    values = apply(layout, tmp_path)
+    check_geometry(layout.disks[0], size)
+    check_filesystems(layout, values)
+    types = [entry["type"] for entry in read_table(layout.disks[0].device)["partitions"]]
+    assert types == ["83", "83", "82"]
 
 
 def test_a_disk_that_is_no_whole_number_of_mib(loops: Loops, tmp_path: Path) -> None:
