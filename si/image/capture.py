@@ -7,28 +7,27 @@ begins with a dry run against the present image and ends there when nothing chan
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import os
-import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from si.config import Settings
-from si.errors import ImageInUse, NoSpace
-from si.image.excludes import make_excludes
+from si.errors import FactsInvalid, ImageInUse, NoSpace
+from si.image.excludes import DBUS_MACHINE_ID, Excludes, make_excludes, read_mounts
 from si.image.lock import HeldImage, make_store
 from si.image.metadata import Record, write_record
 from si.image.offer import Offer
 from si.image.probe import check_store
-from si.image.pull import Changes, Pull, compare, fill
+from si.image.pull import Changes, Comparison, Pull, fill, rules_file
 from si.image.source import Directory, GoldenClient, Source
 from si.image.store import Image, load_image
 from si.image.swap import exchange, partial_paths, remove_tree, retire, sweep_old_trees
 from si.image.usage import refuse_mounts
-from si.system.rsync import Progress, Transfer, transfer
-from si.system.run import run
+from si.system.rsync import Progress, Transfer
+from si.system.run import DEVNULL, run, start
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,19 +50,60 @@ class CaptureReport:
     warnings: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class EarlyComparison:
+    """A comparison that was begun under excludes that were only likely."""
+
+    excludes: Excludes
+    comparison: Comparison
+
+
+@contextlib.contextmanager
+def compare_early(
+    settings: Settings, held: HeldImage, source: Source, *, own_rules: Sequence[str] = ()
+) -> Iterator[EarlyComparison | None]:
+    """Begin comparing with the image that stands while the golden client is still being asked.
+
+    It goes by the mounts that the image's own facts name, which are nearly always those of the
+    golden client still; `capture_image` begins anew when they are not. For a capture of a machine
+    where nothing changed, that makes the questions before it cost no time of their own.
+    """
+    path = settings.images / held.name
+    facts = None
+    if isinstance(source, GoldenClient) and path.is_dir() and not path.is_symlink():
+        with contextlib.suppress(FactsInvalid):
+            facts = load_image(settings, held.name).facts
+    if facts is None:
+        yield None
+        return
+    excludes = make_excludes(
+        read_mounts(facts.findmnt),
+        facts.swaps,
+        own=own_rules,
+        dbus_id_is_link=(path / DBUS_MACHINE_ID.lstrip("/")).is_symlink(),
+    )
+    with rules_file(excludes) as rules:
+        comparison = Comparison(Pull(settings, held.name, source, rules))
+        try:
+            yield EarlyComparison(excludes, comparison)
+        finally:
+            comparison.cancel()
+
+
 def capture_image(
     settings: Settings,
     held: HeldImage,
     offer: Offer,
     *,
     own_rules: Sequence[str] = (),
+    early: EarlyComparison | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> CaptureReport:
     """Make image `held.name` the tree that `offer` is about.
 
-    own_rules: the administrator's excludes in rsync syntax. Raises StoreCannotKeep, NoSpace,
-    CaptureFailed, ImageInUse, PrivilegeMissing; after any of them the image that stood before
-    still stands.
+    own_rules: the administrator's excludes in rsync syntax. early: see `compare_early`. Raises
+    StoreCannotKeep, NoSpace, CaptureFailed, ImageInUse, PrivilegeMissing; after any of them the
+    image that stood before still stands.
     """
     began = time.monotonic()
     check_store(settings)
@@ -71,13 +111,17 @@ def capture_image(
         offer.mounts,
         offer.swaps,
         own=(*_store_itself(settings, offer.source), *own_rules),
-        dbus_id_is_file=offer.dbus_id_is_file,
+        dbus_id_is_link=offer.dbus_id_is_link,
     )
-    with tempfile.NamedTemporaryFile("w", encoding="utf-8", errors="surrogateescape") as rules:
-        rules.write(excludes.text)
-        rules.flush()
-        pull = Pull(settings, held.name, offer.source, Path(rules.name), on_progress)
-        changes, done = _bring(pull, offer, know_size=not own_rules)
+    fits = early is not None and early.excludes == excludes
+    with rules_file(excludes) as rules:
+        pull = Pull(settings, held.name, offer.source, rules, on_progress)
+        changes, done = _bring(
+            pull,
+            offer,
+            comparison=early.comparison if early is not None and fits else None,
+            know_size=not own_rules,
+        )
     changed = changes is None or changes.any
     still_read = sweep_old_trees(settings)
     return CaptureReport(
@@ -99,19 +143,24 @@ def capture_image(
 
 
 def signal_complete(source: Source) -> None:
-    """Tell a golden client that all has arrived, so that it ends its offer. Never fails: the
-    offer ends by its own time-out too."""
+    """Tell a golden client that all has arrived, so that it ends its offer.
+
+    Neither waited for nor checked: the offer ends by its own time-out too.
+    """
     if isinstance(source, GoldenClient) and source.completion is not None:
-        transfer([*source.options, source.completion])
+        words = ["rsync", *source.options, source.completion]
+        start(words, stdout=DEVNULL, stderr=DEVNULL, new_session=True)
 
 
-def _bring(pull: Pull, offer: Offer, *, know_size: bool) -> tuple[Changes | None, Transfer]:
+def _bring(
+    pull: Pull, offer: Offer, *, comparison: Comparison | None, know_size: bool
+) -> tuple[Changes | None, Transfer]:
     settings, changes = pull.settings, None
     if pull.image.is_symlink():
         raise ImageInUse(f"{pull.image} is a symbolic link, not an image")
     if pull.image.exists():
         refuse_mounts(pull.image, pull.name)
-        changes, compared = compare(pull)
+        changes, compared = (comparison or Comparison(pull)).finish()
         if not changes.any:
             if load_image(settings, pull.name).captured is None:
                 write_record(pull.image, _record_of(pull.name, offer, compared))

@@ -31,8 +31,8 @@ _MOST_LINKS = 40
 _HOST_RESOLV_CONF = Path("/etc/resolv.conf")
 
 _IN_CONTAINER = {"container": "si-chroot"}
-# What systemd-detect-virt looks for in process 1. Packages' scripts then leave boot loader and
-# hardware of the machine they run on alone (update-grub would fail here, and fail a kernel upgrade).
+# What systemd-detect-virt looks for in process 1. Packages' scripts then leave the boot loader and
+# hardware of this machine alone: update-grub would fail here, and a kernel upgrade with it.
 
 # $1: who must still be our parent, or it died before the kernel was told to take us along.
 _WITH_PARENT = 'if [ "$PPID" = "$1" ]; then shift; exec "$@"; fi'

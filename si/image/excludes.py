@@ -53,6 +53,9 @@ IDENTITY = (
 DBUS_MACHINE_ID = "/var/lib/dbus/machine-id"
 """Identity where it is a file; on most systems a link to /etc/machine-id, which is kept."""
 
+ASKED = (*IDENTITY, DBUS_MACHINE_ID)
+"""What to ask the golden client for, to tell what was left out and what kind it is."""
+
 CACHES = (
     "/etc/blkid.tab",
     "/etc/blkid/blkid.tab",
@@ -94,7 +97,7 @@ def make_excludes(
     swaps: Iterable[Swap] = (),
     *,
     own: Iterable[str] = (),
-    dbus_id_is_file: bool = False,
+    dbus_id_is_link: bool,
 ) -> Excludes:
     """Put the rules together.
 
@@ -106,7 +109,7 @@ def make_excludes(
     left = tuple(m for m in known if m.point != "/" and _is_left_out(m))
     kept = {"/": None} | {m.point: None for m in known if not _is_left_out(m)}
     swap_files = tuple(swap.name for swap in swaps if swap.type == "file")
-    identity = (*IDENTITY, *((DBUS_MACHINE_ID,) if dbus_id_is_file else ()))
+    identity = (*IDENTITY, *(() if dbus_id_is_link else (DBUS_MACHINE_ID,)))
     rules = [f"{_escape(mount.point)}/*" for mount in left]
     rules += [f"{_literal(point.rstrip('/'))}/lost+found/" for point in kept]
     rules += [_literal(name) for name in swap_files]
@@ -137,12 +140,6 @@ def check_path(path: str) -> str:
             hint="write it as the golden client has it, like /srv/scratch/*",
         )
     return path
-
-
-def asked_patterns(swaps: Iterable[Swap] = ()) -> tuple[str, ...]:
-    """What to ask the golden client for, to tell what was left out and what it is."""
-    swap_files = tuple(_literal(swap.name) for swap in swaps if swap.type == "file")
-    return (*IDENTITY, DBUS_MACHINE_ID, *CACHES, *swap_files)
 
 
 def asking_rules(patterns: Iterable[str]) -> tuple[str, ...]:

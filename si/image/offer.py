@@ -16,21 +16,22 @@ from si.client.mounts import parse_mountinfo, top_mounts
 from si.client.record import MAX_BYTES, Facts, Swap, parse_facts
 from si.errors import CaptureFailed, GoldenClientUnreachable
 from si.image.excludes import (
+    ASKED,
     DBUS_MACHINE_ID,
     Mount,
-    asked_patterns,
     asking_rules,
     matches_asked,
     read_mounts,
 )
 from si.image.metadata import FOLDER
 from si.image.source import CaptureTransport, Directory, GoldenClient, Source
-from si.system.rsync import UNREACHABLE, Transfer, transfer
+from si.system.rsync import PARTIAL, UNREACHABLE, VANISHED, Transfer, begin, transfer
 
 LAYOUT_DOCUMENTS = ("layout.xml", "disks-layout.xml", "autoinstallscript.conf")
 """Where an administrator may leave a layout in /etc/systemimager, the first found counts."""
 
 _FACTS = "facts.json"
+_WANTED = (_FACTS, *LAYOUT_DOCUMENTS)
 _LISTED = re.compile(rb"([-a-zA-Z]\S{9,10})\s+[\d,.]+ \S+ \S+ (.*)")
 
 
@@ -38,14 +39,14 @@ _LISTED = re.compile(rb"([-a-zA-Z]\S{9,10})\s+[\d,.]+ \S+ \S+ (.*)")
 class Offer:
     """facts: None for a directory without any. document: name and bytes of the layout that an
     administrator left there. mounts: of the source. identity: paths that exist and are not to be
-    copied. dbus_id_is_file: whether the D-Bus machine id is more than a link."""
+    copied. dbus_id_is_link: whether the D-Bus machine id is a link, which is."""
 
     source: Source
     facts: Facts | None
     document: tuple[str, bytes] | None
     mounts: tuple[Mount, ...]
     identity: tuple[str, ...]
-    dbus_id_is_file: bool
+    dbus_id_is_link: bool
 
     @property
     def swaps(self) -> tuple[Swap, ...]:
@@ -62,65 +63,63 @@ def open_offer(source: Source) -> Offer:
     if isinstance(source, Directory) and not source.path.is_dir():
         raise CaptureFailed(f"{source.path} is not a directory")
     with tempfile.TemporaryDirectory(prefix="si-offer-") as folder:
-        files = _pull_files(source, Path(folder))
+        pulled, asked = _ask_both(source, Path(folder))
+        files = _read_files(source, Path(folder), pulled)
     facts = None
     if _FACTS in files:
         facts = parse_facts(files[_FACTS], f"{FOLDER}/{_FACTS} of {source.name}")
     elif isinstance(source, GoldenClient):
         raise _unprepared(source, "it has no facts.json")
     document = next(((n, files[n]) for n in LAYOUT_DOCUMENTS if n in files), None)
-    listed = _list_asked(source, () if facts is None else facts.swaps)
-    dbus_id = next((kind for kind, path in listed if path == DBUS_MACHINE_ID), "")
+    listed = _read_list(source, *asked)
+    dbus_id_is_link = ("l", DBUS_MACHINE_ID) in listed
     return Offer(
         source=source,
         facts=facts,
         document=document,
         mounts=_mounts_of(source, facts),
-        identity=tuple(p for k, p in listed if p != DBUS_MACHINE_ID or k == "-"),
-        dbus_id_is_file=dbus_id == "-",
+        identity=tuple(path for kind, path in listed if (kind, path) != ("l", DBUS_MACHINE_ID)),
+        dbus_id_is_link=dbus_id_is_link,
     )
 
 
-def _pull_files(source: Source, folder: Path) -> dict[str, bytes]:
-    """The few files of etc/systemimager that matter here, as plain files of a bounded size."""
-    wanted = (_FACTS, *LAYOUT_DOCUMENTS)
-    done = transfer(
-        [
-            "-rt",
-            "--no-links",
-            f"--max-size={MAX_BYTES}",
-            *source.options,
-            *(f"--include=/{name}" for name in wanted),
-            "--exclude=*",
-            source.locate(f"{FOLDER}/"),
-            f"{folder}/",
-        ]
-    )
-    if done.exit_code in UNREACHABLE:
-        raise _unreachable(source, done)
-    if done.exit_code != 0 and isinstance(source, GoldenClient):
-        raise _unprepared(source, done.reason)
-    return {name: (folder / name).read_bytes() for name in wanted if (folder / name).is_file()}
-
-
-def _list_asked(source: Source, swaps: tuple[Swap, ...]) -> tuple[tuple[str, str], ...]:
-    """(kind as in ls -l, absolute path) of what exists of the paths that are not copied."""
-    patterns = asked_patterns(swaps)
-    lines: list[bytes] = []
-    with tempfile.NamedTemporaryFile("w", encoding="utf-8", errors="surrogateescape") as rules:
-        rules.write("".join(f"{rule}\n" for rule in asking_rules(patterns)))
-        rules.flush()
-        done = transfer(
+def _ask_both(source: Source, folder: Path) -> tuple[Transfer, tuple[Transfer, list[bytes]]]:
+    """Both requests at once: a request costs a few round trips and little else. The small files
+    of etc/systemimager come as plain files of a bounded size; the paths that are not copied are
+    listed only."""
+    rules = (f"--filter={rule}" for rule in asking_rules(ASKED))
+    listing = begin(["-rl", "--list-only", *source.options, *rules, source.locate()])
+    try:
+        pulled = transfer(
             [
-                "-rl",
-                "--list-only",
+                "-rt",
+                "--no-links",
+                f"--max-size={MAX_BYTES}",
                 *source.options,
-                f"--include-from={rules.name}",
-                source.locate(),
-            ],
-            on_line=lines.append,
+                *(f"--include=/{name}" for name in _WANTED),
+                "--exclude=*",
+                source.locate(f"{FOLDER}/"),
+                f"{folder}/",
+            ]
         )
-    if done.exit_code not in (0, 23, 24):
+    except BaseException:
+        listing.cancel()
+        raise
+    lines: list[bytes] = []
+    return pulled, (listing.finish(on_line=lines.append), lines)
+
+
+def _read_files(source: Source, folder: Path, pulled: Transfer) -> dict[str, bytes]:
+    if pulled.exit_code in UNREACHABLE:
+        raise _unreachable(source, pulled)
+    if pulled.exit_code != 0 and isinstance(source, GoldenClient):
+        raise _unprepared(source, pulled.reason)
+    return {name: (folder / name).read_bytes() for name in _WANTED if (folder / name).is_file()}
+
+
+def _read_list(source: Source, done: Transfer, lines: list[bytes]) -> tuple[tuple[str, str], ...]:
+    """(kind as in ls -l, absolute path) of what exists of the paths that are not copied."""
+    if done.exit_code not in (0, PARTIAL, VANISHED):
         raise _unreachable(source, done)
     found = []
     for line in lines:
@@ -130,7 +129,7 @@ def _list_asked(source: Source, swaps: tuple[Swap, ...]) -> tuple[tuple[str, str
         kind = chr(listed[1][0])
         name = listed[2].split(b" -> ")[0] if kind == "l" else listed[2]
         path = "/" + name.decode("utf-8", "replace")
-        if matches_asked(path, patterns):
+        if matches_asked(path, ASKED):
             found.append((kind, path))
     return tuple(found)
 

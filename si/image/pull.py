@@ -9,12 +9,15 @@ place to link from, and that is how the next one resumes, in the middle of a fil
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import tempfile
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from si.config import Settings
 from si.errors import CaptureFailed, NoSpace
+from si.image.excludes import Excludes
 from si.image.metadata import RECORD
 from si.image.source import Source
 from si.image.swap import partial_paths, remove_tree, set_partial, staging_path
@@ -24,6 +27,7 @@ from si.system.rsync import (
     VANISHED,
     Progress,
     Transfer,
+    begin,
     parse_item,
     transfer,
 )
@@ -60,6 +64,15 @@ class Changes:
         return bool(self.new or self.changed or self.gone)
 
 
+@contextlib.contextmanager
+def rules_file(excludes: Excludes) -> Iterator[Path]:
+    """The rules as a file for rsync, as long as the context lasts."""
+    with tempfile.NamedTemporaryFile("w", encoding="utf-8", errors="surrogateescape") as rules:
+        rules.write(excludes.text)
+        rules.flush()
+        yield Path(rules.name)
+
+
 @dataclass(frozen=True, slots=True)
 class Pull:
     """Which tree comes into which image, and the file of rules for what stays out."""
@@ -92,25 +105,35 @@ class Pull:
         )
 
 
-def compare(pull: Pull) -> tuple[Changes, Transfer]:
-    """Dry run against the image that stands. Raises CaptureFailed, NoSpace."""
-    changes = Changes()
-    done = transfer(
-        [
-            "--dry-run",
-            "--itemize-changes",
-            "--delete",
-            "--delete-excluded",
-            *_RECORD_STAYS,
-            *pull.words,
-            pull.source.locate(),
-            f"{pull.image}/",
-        ],
-        on_line=changes.count,
-        die_with_parent=True,
-    )
-    _judge(pull, done)
-    return changes, done
+class Comparison:
+    """A dry run against the image that stands, under way."""
+
+    def __init__(self, pull: Pull) -> None:
+        self._pull = pull
+        self._running = begin(
+            [
+                "--dry-run",
+                "--itemize-changes",
+                "--delete",
+                "--delete-excluded",
+                *_RECORD_STAYS,
+                *pull.words,
+                pull.source.locate(),
+                f"{pull.image}/",
+            ],
+            die_with_parent=True,
+        )
+
+    def finish(self) -> tuple[Changes, Transfer]:
+        """What it found. Raises CaptureFailed, NoSpace."""
+        changes = Changes()
+        done = self._running.finish(on_line=changes.count)
+        _judge(self._pull, done)
+        return changes, done
+
+    def cancel(self) -> None:
+        """Stop it, if it still runs."""
+        self._running.cancel()
 
 
 def fill(pull: Pull) -> Transfer:

@@ -6,6 +6,7 @@ lock, fill a hidden tree and rename it, so that no name ever stands for half a t
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -59,6 +60,16 @@ def script_path(settings: Settings, name: str) -> Path:
 def override_path(settings: Settings, name: str) -> Path:
     """The override that every client of image `name` gets."""
     return settings.overrides / name
+
+
+def write_layout(settings: Settings, name: str, text: bytes) -> Path:
+    """Put the layout document of image `name` in place in one step; gives its path."""
+    path = layout_path(settings, check_name("image", name))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    fresh.write_bytes(text)
+    fresh.replace(path)
+    return path
 
 
 def list_images(settings: Settings) -> tuple[Image, ...]:

@@ -160,6 +160,68 @@ def parse_progress(line: bytes) -> Progress | None:
     return Progress(int(digits), int(found[2]), found[3].decode("ascii", "replace"))
 
 
+class Running:
+    """An rsync that was started; `finish` reads it to its end, `cancel` stops it."""
+
+    def __init__(self, argv: Sequence[Arg]) -> None:
+        self._process = start(argv, stdout=PIPE, stderr=PIPE)
+        assert self._process.stdout is not None and self._process.stderr is not None
+        self._output: IO[bytes] = self._process.stdout
+        self._complaints = _Complaints(self._process.stderr)
+
+    def finish(
+        self,
+        *,
+        on_line: Callable[[bytes], None] | None = None,
+        on_progress: Callable[[Progress], None] | None = None,
+    ) -> Transfer:
+        """Wait for the end, whatever that is: the caller judges the exit code.
+
+        on_line gets each line of output that is neither progress nor statistics (with
+        --itemize-changes one a path).
+        """
+        numbers: dict[str, int] = {}
+        try:
+            for line in _split(self._output):
+                _sort_line(line, numbers, on_line, on_progress)
+            exit_code = self._process.wait()
+        finally:
+            self.cancel()
+        return Transfer(
+            exit_code=exit_code,
+            complaints=tuple(self._complaints.last),
+            vanished=tuple(self._complaints.vanished),
+            paths=numbers.get("paths", 0),
+            total_bytes=numbers.get("total_bytes", 0),
+            transferred_bytes=numbers.get("transferred_bytes", 0),
+            transferred_files=numbers.get("transferred_files", 0),
+        )
+
+    def cancel(self) -> None:
+        """Stop it, if it still runs."""
+        if self._process.poll() is None:
+            self._process.terminate()
+            self._process.wait()
+        self._complaints.finish()
+        self._output.close()
+
+
+def begin(
+    words: Sequence[Arg], *, progress: bool = False, die_with_parent: bool = False
+) -> Running:
+    """Start `rsync WORDS` and return at once.
+
+    With die_with_parent rsync is told to stop (and keeps what it has) when this process is
+    killed; that needs setpriv of util-linux. Raises ToolMissing.
+    """
+    argv: list[Arg] = ["rsync", "--no-human-readable", "--stats"]
+    if die_with_parent:
+        argv = ["setpriv", "--pdeathsig", "TERM", "--", *argv]
+    if progress:
+        argv.append("--info=progress2")
+    return Running([*argv, *words])
+
+
 def transfer(
     words: Sequence[Arg],
     *,
@@ -167,41 +229,9 @@ def transfer(
     on_progress: Callable[[Progress], None] | None = None,
     die_with_parent: bool = False,
 ) -> Transfer:
-    """Run `rsync WORDS` to its end, whatever that is: the caller judges the exit code.
-
-    on_line gets each line of output that is neither progress nor statistics (with
-    --itemize-changes one a path); on_progress, when given, makes rsync report progress.
-    With die_with_parent rsync is told to stop (and keeps what it has) when this process is
-    killed; that needs setpriv of util-linux. Raises ToolMissing.
-    """
-    argv: list[Arg] = ["rsync", "--no-human-readable", "--stats"]
-    if die_with_parent:
-        argv = ["setpriv", "--pdeathsig", "TERM", "--", *argv]
-    if on_progress is not None:
-        argv.append("--info=progress2")
-    process = start([*argv, *words], stdout=PIPE, stderr=PIPE)
-    assert process.stdout is not None and process.stderr is not None
-    complaints = _Complaints(process.stderr)
-    numbers: dict[str, int] = {}
-    try:
-        for line in _split(process.stdout):
-            _sort_line(line, numbers, on_line, on_progress)
-        exit_code = process.wait()
-    finally:
-        if process.poll() is None:
-            process.terminate()
-            process.wait()
-        complaints.finish()
-        process.stdout.close()
-    return Transfer(
-        exit_code=exit_code,
-        complaints=tuple(complaints.last),
-        vanished=tuple(complaints.vanished),
-        paths=numbers.get("paths", 0),
-        total_bytes=numbers.get("total_bytes", 0),
-        transferred_bytes=numbers.get("transferred_bytes", 0),
-        transferred_files=numbers.get("transferred_files", 0),
-    )
+    """Run `rsync WORDS` to its end; see `begin` and `Running.finish`. Raises ToolMissing."""
+    running = begin(words, progress=on_progress is not None, die_with_parent=die_with_parent)
+    return running.finish(on_line=on_line, on_progress=on_progress)
 
 
 class _Complaints(threading.Thread):

@@ -124,7 +124,7 @@ class GoldenDaemon:
         self.port = free_port()
         conf = work / "rsyncd.conf"
         conf.write_text(
-            "uid = 0\ngid = 0\nnumeric ids = yes\nread only = yes\nlist = no\n"
+            "uid = 0\ngid = 0\nnumeric ids = yes\nread only = yes\nlist = no\nreverse lookup = no\n"
             f"hosts allow = 127.0.0.1\nlog file = {work}/log\n"
             f"[root]\npath = {tree}\n"
             f"[done]\npath = {work}\npre-xfer exec = /usr/bin/touch {self.completed}\n"

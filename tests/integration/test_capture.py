@@ -351,7 +351,7 @@ def test_a_capture_of_the_machine_that_holds_the_store(tree: Path) -> None:
 def test_completion_is_signalled(daemon: GoldenDaemon) -> None:
     assert not daemon.completed.exists()
     signal_complete(GoldenClient("127.0.0.1", port=daemon.port))
-    assert daemon.completed.exists()
+    wait_for(daemon.completed.exists)
     daemon.kill()
     signal_complete(GoldenClient("127.0.0.1", port=daemon.port))  # never an error
 
