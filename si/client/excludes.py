@@ -12,6 +12,7 @@ client without a list (it was removed, or the golden client had none) gets the d
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable
 
@@ -215,6 +216,21 @@ def held_rules(files: Iterable[str], directories: Iterable[str]) -> tuple[str, .
     rules = [f"- {literal(path)}" for path in sorted(files)]
     rules += [f"P {literal(path)}/" for path in sorted(directories)]
     return tuple(rules)
+
+
+def folders_with_protected(rules: Iterable[str]) -> frozenset[bytes]:
+    """Directories in which a rule protects something, from the top without `/`; the top is `.`.
+
+    Their own times change with what is protected in them, so a time that differs there says
+    nothing. Only rules that name an absolute path in a directory without wildcards count.
+    """
+    found = set()
+    for rule in rules:
+        pattern = rule[2:].rstrip("/")
+        folder = pattern.rpartition("/")[0]
+        if rule.startswith("- /") and not _WILD.search(folder):
+            found.add(os.fsencode(folder.lstrip("/") or "."))
+    return frozenset(found)
 
 
 def list_rules(rules: Iterable[str]) -> tuple[str, ...]:

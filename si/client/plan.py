@@ -16,7 +16,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from si.client.bootmenu import is_menu_pending, touches_boot
-from si.client.excludes import DEFAULT_LIST, builtin_rules, held_rules, list_rules, parse_excludes
+from si.client.excludes import (
+    DEFAULT_LIST,
+    builtin_rules,
+    folders_with_protected,
+    held_rules,
+    list_rules,
+    parse_excludes,
+)
 from si.client.itemize import Item, merge_passes, retype_existing
 from si.client.passes import Pass, list_tree, preview
 from si.client.places import Places
@@ -61,6 +68,7 @@ def make_plan(
     previews = [preview(work, places.root) for work in passes]
     previews[1:] = [_without_top(items) for items in previews[1:]]
     merged = merge_passes(previews, [frozenset(item.path for item in items) for items in held])
+    merged = _without_churn(merged, folders_with_protected(builtin + rules))
     items = retype_existing(merged, _existing(merged, places.root))
     needs_menu = with_boot_menu and (touches_boot(items) or is_menu_pending(places))
     return Plan(update, tuple(passes), items, needs_menu)
@@ -96,6 +104,15 @@ def _administrators_rules(places: Places, excludes: Sequence[str]) -> tuple[str,
         raise ConfigInvalid(f"cannot read {file}: {error.strerror}") from error
     given = parse_excludes("\n".join(excludes), "--exclude")
     return list_rules((*given, *parse_excludes(text, str(file))))
+
+
+def _without_churn(items: Iterable[Item], folders: frozenset[bytes]) -> tuple[Item, ...]:
+    """Without directories that differ only in their time, and hold what is protected."""
+    return tuple(
+        item
+        for item in items
+        if not (item.is_directory and item.what == ("times",) and item.path in folders)
+    )
 
 
 def _listed(url: str, rules: tuple[str, ...]) -> tuple[Item, ...]:

@@ -11,6 +11,7 @@ from si.client.excludes import (
     DEFAULT_LIST,
     below,
     builtin_rules,
+    folders_with_protected,
     held_rules,
     join_rules,
     list_rules,
@@ -94,3 +95,9 @@ def test_a_literal_matches_itself(path: str) -> None:
     assert wildmatch(literal(path), path)
     assert below(path).endswith("/*")
     assert wildmatch(below(path)[:-2] + "\\*", path + "*")
+
+
+def test_folders_in_which_something_is_protected() -> None:
+    rules = ("- /tmp/*", "- /etc/resolv.conf", "- /boot/grub/*-pc/", "- *.journal", "P /usr/",
+             "- /var/*/cache/*", "- /swapfile", "+ /opt/kept")  # fmt: skip
+    assert folders_with_protected(rules) == {b"tmp", b"etc", b"boot/grub", b"."}
