@@ -45,7 +45,7 @@ disk: build/.setup ## rendered partition steps on loop devices, read back by oth
 	$(AS_ROOT) $(PYTEST) -q tests/disk
 
 e2e: build/.setup client ## machines in QEMU: capture, install, boot, update
-	$(AS_ROOT) $(PYTEST) -q tests/e2e
+	$(AS_ROOT) $(PYTEST) -v --capture=no tests/e2e
 
 bench: build/.setup client ## the figures, as ratios to a peer in the same run
 	@$(AS_ROOT) $(PY) -m scripts.bench

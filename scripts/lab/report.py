@@ -34,11 +34,16 @@ class Report:
     phases: list[Phase] = field(default_factory=list)
     checks: list[Check] = field(default_factory=list)
     _started: float = field(default_factory=time.monotonic)
+    _ended: float | None = None
 
     @property
     def seconds(self) -> float:
-        """Since the story began."""
-        return time.monotonic() - self._started
+        """Since the story began, until it ended."""
+        return (self._ended or time.monotonic()) - self._started
+
+    def end(self) -> None:
+        """The story is over."""
+        self._ended = time.monotonic()
 
     @property
     def ok(self) -> bool:

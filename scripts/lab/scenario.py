@@ -71,6 +71,7 @@ class Story:
         self.patch()
         self.update()
         self.reboot()
+        self.report.end()
 
     def play_install(self) -> None:
         """The phases up to machines whose disks are written."""
