@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from si.errors import Problem
 from si.layout.check_mounts import mount_problems, mount_warnings
 from si.layout.check_table import table_problems, table_warnings
+from si.layout.disks import NO_DEVICE
 from si.layout.model import (
     Bootloader,
     Firmware,
@@ -65,7 +66,7 @@ def _whole(layout: Layout) -> Found:
         yield 1, '<config> has no <disk>: write at least one, like <disk dev="/dev/vda" ...>'
     seen: dict[str, int] = {}
     for disk in layout.disks:
-        if disk.device in seen:
+        if disk.device in seen and disk.device != NO_DEVICE:
             where = seen[disk.device]
             yield disk.source_line, f"{disk.device} stands on line {where} already: join the two"
         seen[disk.device] = disk.source_line

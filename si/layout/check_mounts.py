@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from si.layout.disks import NO_NUMBER, is_device
+from si.layout.disks import NO_DEVICE, NO_NUMBER, is_device
 from si.layout.model import (
     Comment,
     Disk,
@@ -107,7 +107,10 @@ def _device(filesystem: Filesystem, layout: Layout) -> Found:
     if found is not None:
         yield from _partition(filesystem, *found)
         return
-    unread = any(part.number == NO_NUMBER for disk in layout.disks for part in disk.partitions)
+    unread = any(
+        disk.device == NO_DEVICE or any(part.number == NO_NUMBER for part in disk.partitions)
+        for disk in layout.disks
+    )
     line, device = filesystem.source_line, filesystem.device
     if not is_device(device):
         yield line, f'real_dev="{device}" is no device: write a partition, like /dev/vda2'

@@ -26,6 +26,8 @@ from si.layout.sizes import SizeInvalid, parse_bytes, parse_size, parse_unit
 
 NO_NUMBER = 0
 """Stands for a partition number that could not be read."""
+NO_DEVICE = "?"
+"""Stands for a disk's path that could not be read."""
 
 _DEVICE = re.compile(r"/dev/[A-Za-z0-9][A-Za-z0-9._:+@-]*(?:/[A-Za-z0-9][A-Za-z0-9._:+@-]*)*")
 _GUID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
@@ -36,8 +38,8 @@ _IGNORED_FLAGS = ("palo", "hp-service", "diag", "no_automount")
 _FLAVORS = ("grub2", "grub", "systemd", "rEFInd", "clover")
 
 
-def read_disk(element: etree._Element, faults: Faults) -> Disk | None:
-    """The disk, with placeholders for what could not be read; None without a fit name."""
+def read_disk(element: etree._Element, faults: Faults) -> Disk:
+    """The disk, with placeholders for what could not be read."""
     found = Attributes(element, faults)
     device = found.required("dev", "/dev/vda")
     label = _read_label(found)
@@ -53,9 +55,7 @@ def read_disk(element: etree._Element, faults: Faults) -> Disk | None:
     if device is not None and not is_device(device):
         found.problem(f'dev="{device}" is no path of a disk: write one like /dev/vda')
         device = None
-    if device is None:
-        return None
-    return Disk(device, label, tuple(partitions), capacity, found.line)
+    return Disk(device or NO_DEVICE, label, tuple(partitions), capacity, found.line)
 
 
 def is_device(text: str) -> bool:

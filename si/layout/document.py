@@ -120,8 +120,7 @@ def _read_root(root: etree._Element, faults: Faults) -> Layout:
         text = f'format="{root.get("format")}" is not known here: this version writes {FORMAT}'
         faults.problem(line_of(root), text)
     _check_outline(root, faults)
-    read = [read_disk(element, faults) for element in root.iterfind("disk")]
-    disks = tuple(disk for disk in read if disk is not None)
+    disks = tuple(read_disk(element, faults) for element in root.iterfind("disk"))
     partitions = Layout(disks, ()).partition_paths()
     entries = [read_fsinfo(element, faults, partitions) for element in root.iterfind("fsinfo")]
     arranged = arrange([entry for entry in entries if entry is not None], faults)

@@ -1,0 +1,170 @@
+"""Layouts as hypothesis makes them: sound ones, of every kind that a document can say."""
+
+from __future__ import annotations
+
+from hypothesis import strategies as st
+
+from si.layout.model import (
+    Bootloader,
+    Comment,
+    Disk,
+    Entry,
+    Filesystem,
+    FilesystemType,
+    Firmware,
+    Fixed,
+    Flag,
+    LabelType,
+    Layout,
+    Mount,
+    Partition,
+    PartitionKind,
+    Percent,
+    Rest,
+    Size,
+    partition_path,
+)
+
+MIB = 1024 * 1024
+DEVICES = ("/dev/vda", "/dev/nvme0n1", "/dev/cciss/c0d0", "/dev/disk/by-id/ata-X_1", "/dev/sdaa")
+WORD = st.text(st.characters(codec="utf-8", exclude_categories=("C", "Z")), min_size=1, max_size=12)
+LABEL = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=11)
+FIXED = st.builds(Fixed, st.integers(40 * MIB, 3000 * MIB))
+PERCENT = st.builds(Percent, st.integers(500, 2000))
+NAMES = st.one_of(st.none(), WORD.filter(lambda text: text != "-"))
+
+
+@st.composite
+def sizes(draw: st.DrawFn, count: int) -> list[Size]:
+    """Sizes of one row: at most one rest, percentages that leave something."""
+    row: list[Size] = [draw(st.one_of(FIXED, PERCENT)) for _ in range(count)]
+    rest = draw(st.one_of(st.none(), st.integers(0, count - 1))) if count else None
+    if rest is not None:
+        row[rest] = Rest()
+    return row
+
+
+@st.composite
+def gpt_disks(draw: st.DrawFn, device: str) -> Disk:
+    """GPT, numbers in any order and with gaps."""
+    count = draw(st.integers(1, 5))
+    numbers = draw(st.lists(st.integers(2, 9), min_size=count, max_size=count, unique=True))
+    grub = Partition(1, Fixed(MIB), flags=(Flag.BIOS_GRUB,))
+    parts = [
+        Partition(
+            number,
+            size,
+            flags=draw(st.sampled_from([(), (Flag.HIDDEN,), (Flag.LEGACY_BOOT,)])),
+            name=draw(NAMES),
+            type_id=draw(st.sampled_from([None, "4F68BCE3-E8CD-4DB1-96E7-FBCAF984B709"])),
+        )
+        for number, size in zip(numbers, draw(sizes(count)), strict=True)
+    ]
+    return Disk(device, LabelType.GPT, (grub, *parts), draw(CAPACITY))
+
+
+@st.composite
+def msdos_disks(draw: st.DrawFn, device: str) -> Disk:
+    """msdos, perhaps with logical partitions, always room for a root."""
+    count = draw(st.integers(1, 3))
+    numbers = draw(st.lists(st.integers(1, 4), min_size=count, max_size=count, unique=True))
+    row = [
+        Partition(number, size, type_id=draw(st.sampled_from([None, "83", "0c"])))
+        for number, size in zip(numbers, draw(sizes(count)), strict=True)
+    ]
+    if draw(st.booleans()):
+        at = draw(st.integers(0, count - 1))
+        # An extended partition of a fixed size would have to be large enough.
+        rest = not any(isinstance(part.size, Rest) for part in row)
+        size = Rest() if rest else row[at].size
+        if isinstance(size, Rest):
+            row[at] = Partition(row[at].number, size, PartitionKind.EXTENDED)
+            inner = draw(sizes(draw(st.integers(1, 4))))
+            row += [Partition(5 + n, s, PartitionKind.LOGICAL) for n, s in enumerate(inner)]
+    return Disk(device, LabelType.MSDOS, tuple(row), draw(CAPACITY))
+
+
+CAPACITY = st.one_of(st.none(), st.integers(2**50, 2**52))
+
+
+@st.composite
+def disks(draw: st.DrawFn) -> Disk:
+    """One disk of either kind."""
+    device = draw(st.sampled_from(DEVICES))
+    return draw(st.one_of(gpt_disks(device), msdos_disks(device)))
+
+
+@st.composite
+def layouts(draw: st.DrawFn) -> Layout:
+    """A layout in which every file system has a partition and there is a root."""
+    devices = draw(st.lists(st.sampled_from(DEVICES), min_size=1, max_size=2, unique=True))
+    made = tuple(draw(st.one_of(gpt_disks(device), msdos_disks(device))) for device in devices)
+    places = [
+        partition_path(disk.device, part.number)
+        for disk in made
+        for part in disk.partitions
+        if part.kind is not PartitionKind.EXTENDED and Flag.BIOS_GRUB not in part.flags
+    ]
+    places = draw(st.permutations(places))
+    entries: list[Entry] = [_root(places[0])]
+    for number, place in enumerate(places[1:]):
+        entries.append(draw(_filesystems(place, number)))
+    entries += draw(st.lists(st.one_of(_MOUNTS, _COMMENTS), max_size=3))
+    entries = [
+        _numbered(entry, 10 * n + 10) for n, entry in enumerate(draw(st.permutations(entries)))
+    ]
+    bootloader = draw(st.one_of(st.none(), st.just(Bootloader("grub2", Firmware.LEGACY, ()))))
+    return Layout(made, tuple(entries), bootloader)
+
+
+def _root(device: str) -> Filesystem:
+    return Filesystem(0, device, "/", FilesystemType.EXT4, fsck_pass=1)
+
+
+def _numbered(entry: Entry, order: int) -> Entry:
+    import dataclasses
+
+    return dataclasses.replace(entry, order=order)
+
+
+@st.composite
+def _filesystems(draw: st.DrawFn, device: str, number: int) -> Filesystem:
+    kind = draw(st.sampled_from(FilesystemType))
+    # A number makes labels unique, as they must be.
+    label = draw(st.one_of(st.none(), LABEL.map(lambda text: f"{number}{text}"[:11])))
+    by_label = label is not None and draw(st.booleans())
+    keep = kind is not FilesystemType.SWAP and draw(st.booleans())
+    return Filesystem(
+        order=0,
+        device=device,
+        mount_point="swap" if kind is FilesystemType.SWAP else f"/d{number}/{draw(PATH)}",
+        type=kind,
+        mount_source=f"LABEL={label}" if by_label else None,
+        label=None if by_label else label,
+        options=draw(st.sampled_from(["defaults", "ro,noatime", 'x-y="a"&<b>'])),
+        dump=draw(st.integers(0, 1)),
+        fsck_pass=draw(st.integers(0, 2)),
+        format=not keep,
+        mkfs_opts=draw(st.sampled_from(["", "-m 0", "-N '1 2'"])),
+    )
+
+
+PATH = WORD.filter(lambda text: "/" not in text and text not in (".", ".."))
+_MOUNTS = st.builds(
+    Mount,
+    order=st.just(0),
+    source=st.sampled_from(["tmpfs", "s:/export", "/dev/sr0", "LABEL=stick", "//srv/x"]),
+    mount_point=st.uuids().map(lambda unique: f"/m/{unique}"),
+    type=st.sampled_from(["tmpfs", "nfs", "udf,iso9660", "cifs"]),
+    options=st.sampled_from(["defaults", "noauto,user"]),
+)
+_COMMENTS = st.builds(
+    Comment,
+    order=st.just(0),
+    text=st.text(
+        st.one_of(
+            st.characters(codec="utf-8", exclude_categories=("C", "Z")), st.sampled_from(" \t")
+        ),
+        max_size=30,
+    ).map(str.rstrip),
+)

@@ -1,0 +1,199 @@
+"""Partitions never overlap, never pass the end, and are as large as they are said to be."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from si.layout.geometry import (
+    Extent,
+    Geometry,
+    Offset,
+    end_mib,
+    fixed_mib,
+    place,
+    share_mib,
+    smallest_disk,
+)
+from si.layout.model import (
+    MIB,
+    Disk,
+    Fixed,
+    LabelType,
+    Partition,
+    PartitionKind,
+    Percent,
+    Rest,
+)
+from tests.unit.layout.strategies import disks
+
+
+def placed(geometry: Geometry, disk_bytes: int) -> dict[int, tuple[int, int]]:
+    end = end_mib(disk_bytes)
+    shares = geometry.shares(end)
+    return {
+        extent.partition.number: (extent.start.at(end, shares), extent.end.at(end, shares))
+        for extent in geometry.extents
+    }
+
+
+def extents_of(geometry: Geometry, *, logical: bool) -> list[Extent]:
+    kind = PartitionKind.LOGICAL
+    return [e for e in geometry.extents if (e.partition.kind is kind) is logical]
+
+
+@settings(max_examples=400, deadline=None)
+@given(disks(), st.integers(0, 2**43))
+def test_no_overlap_and_nothing_past_the_end(disk: Disk, extra: int) -> None:
+    geometry = place(disk)
+    least = dict.fromkeys((part.number for part in disk.partitions), 1)
+    needed = smallest_disk(geometry, least)
+    assert needed is not None
+    size = needed + extra
+    found = placed(geometry, size)
+    for row in (extents_of(geometry, logical=False), extents_of(geometry, logical=True)):
+        spans = [found[extent.partition.number] for extent in row]
+        assert spans == sorted(spans)
+        for before, after in itertools.pairwise(spans):
+            assert before[1] <= after[0]
+        for start, stop in spans:
+            assert 1 <= start < stop <= size // MIB - 1
+
+
+@settings(max_examples=400, deadline=None)
+@given(disks(), st.integers(0, 2**43))
+def test_sizes_are_those_of_the_document(disk: Disk, extra: int) -> None:
+    geometry = place(disk)
+    needed = smallest_disk(geometry, dict.fromkeys((p.number for p in disk.partitions), 1))
+    assert needed is not None
+    end = end_mib(needed + extra)
+    found = placed(geometry, needed + extra)
+    for part in disk.partitions:
+        length = found[part.number][1] - found[part.number][0]
+        logical = part.kind is PartitionKind.LOGICAL
+        if isinstance(part.size, Fixed):
+            assert length == -(-part.size.size // MIB)
+        elif isinstance(part.size, Percent):
+            share = (end - 1) * part.size.hundredths // 10_000
+            assert length == share - (1 if logical else 0)
+
+
+@settings(max_examples=200, deadline=None)
+@given(disks(), st.integers(0, 2**43))
+def test_logical_partitions_lie_in_the_extended_one_with_gaps(disk: Disk, extra: int) -> None:
+    geometry = place(disk)
+    needed = smallest_disk(geometry, dict.fromkeys((p.number for p in disk.partitions), 1))
+    assert needed is not None
+    found = placed(geometry, needed + extra)
+    outer = [e for e in geometry.extents if e.partition.kind is PartitionKind.EXTENDED]
+    if not outer:
+        return
+    start, stop = found[outer[0].partition.number]
+    cursor = start
+    for extent in extents_of(geometry, logical=True):
+        begin, end = found[extent.partition.number]
+        assert begin >= cursor + 1
+        cursor = end
+    assert cursor <= stop
+
+
+@settings(max_examples=200, deadline=None)
+@given(disks())
+def test_the_smallest_disk_is_the_smallest(disk: Disk) -> None:
+    geometry = place(disk)
+    least = {part.number: 20 for part in disk.partitions if not isinstance(part.size, Fixed)}
+    needed = smallest_disk(geometry, least)
+    assert needed is not None
+    found = placed(geometry, needed)
+    assert all(found[number][1] - found[number][0] >= 20 for number in least)
+    smaller = placed(geometry, needed - MIB)
+    end = end_mib(needed - MIB)
+    broken = [number for number in least if smaller[number][1] - smaller[number][0] < 20]
+    outer = [e for e in geometry.extents if e.partition.kind is PartitionKind.EXTENDED]
+    inner_end = smaller[outer[0].partition.number][1] if outer else end
+    stops = [smaller[e.partition.number][1] for e in extents_of(geometry, logical=True)]
+    past = [stop for _start, stop in smaller.values() if stop > end]
+    assert broken or past or any(stop > inner_end for stop in stops)
+
+
+def row(*sizes: object, **options: object) -> Disk:
+    parts = tuple(Partition(n, size) for n, size in enumerate(sizes, 1))  # type: ignore[arg-type]
+    return Disk("/dev/vda", LabelType.MSDOS, parts, **options)  # type: ignore[arg-type]
+
+
+def mib(number: int) -> Fixed:
+    return Fixed(number * MIB)
+
+
+def test_by_hand() -> None:
+    geometry = place(row(mib(100), Rest(), mib(50)))
+    assert placed(geometry, 1000 * MIB) == {1: (1, 101), 2: (101, 949), 3: (949, 999)}
+    assert [extent.start for extent in geometry.extents] == [
+        Offset(1),
+        Offset(101),
+        Offset(-50, from_end=True),
+    ]
+    assert geometry.extents[1].end == Offset(-50, from_end=True)
+
+
+def test_shares_by_hand() -> None:
+    geometry = place(row(mib(100), Percent(2500), Rest(), Percent(1000)))
+    assert placed(geometry, 1001 * MIB + 5) == {
+        1: (1, 101),
+        2: (101, 350),
+        3: (350, 901),
+        4: (901, 1000),
+    }
+
+
+def test_a_share_is_of_what_partitions_may_use() -> None:
+    assert share_mib(Percent(10_000), 1000) == 999
+    assert share_mib(Percent(1), 1000) == 0
+
+
+def test_sizes_are_rounded_up() -> None:
+    assert fixed_mib(Fixed(1)) == 1
+    assert fixed_mib(Fixed(MIB)) == 1
+    assert fixed_mib(Fixed(MIB + 1)) == 2
+
+
+def test_what_fits_nowhere() -> None:
+    disk = row(Percent(5000), Percent(5000), mib(1))
+    assert smallest_disk(place(disk), {1: 1, 2: 1}) is None
+
+
+@pytest.mark.parametrize(
+    ("capacity_mib", "last"),
+    [
+        (1103, (501, 1101)),  # fits
+        (1101, (501, 1100)),  # one MiB is missing
+        (1052, (501, 1051)),  # 50 of 600 and of 1052
+        (1001, (501, 1000)),  # 101 missing: just more than a tenth of 1000 would be refused
+    ],
+)
+def test_the_last_partition_shrinks_a_little(capacity_mib: int, last: tuple[int, int]) -> None:
+    geometry = place(row(mib(500), mib(600), capacity=capacity_mib * MIB))
+    missing = max(0, 1101 - (capacity_mib - 1))
+    if missing > (capacity_mib - 1) // 10:
+        assert geometry.shrunk_mib == {}
+        return
+    assert placed(geometry, capacity_mib * MIB)[2] == last
+    assert geometry.shrunk_mib == ({2: missing} if missing else {})
+    # A larger disk leaves it as it is: the size was written, only that disk was too small for it.
+    assert placed(geometry, 10**12)[2] == last
+
+
+def test_it_shrinks_to_half_at_most() -> None:
+    disk = row(mib(2000), mib(100), capacity=2051 * MIB)
+    assert place(disk).shrunk_mib == {}
+    disk = dataclasses.replace(disk, capacity=2052 * MIB)
+    assert place(disk).shrunk_mib == {2: 50}
+
+
+def test_nothing_shrinks_where_something_can_give() -> None:
+    disk = row(Rest(), mib(600), capacity=500 * MIB)
+    assert place(disk).shrunk_mib == {}

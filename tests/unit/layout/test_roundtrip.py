@@ -1,0 +1,66 @@
+"""A layout survives its document, and the schema accepts what is written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from lxml import etree
+
+from si.layout.check import check_layout
+from si.layout.document import dump_layout, load_layout, read_layout
+from si.layout.model import Layout
+from tests.unit.layout.strategies import layouts
+
+SCHEMAS = Path(__file__).parents[3] / "schemas"
+SCHEMA = etree.XMLSchema(etree.parse(SCHEMAS / "layout.xsd"))
+EXAMPLES = sorted((SCHEMAS / "examples").glob("*.xml"))
+
+
+@settings(max_examples=300, deadline=None)
+@given(layouts())
+def test_load_gives_back_what_dump_wrote(layout: Layout) -> None:
+    text = dump_layout(layout)
+    read, problems, _warnings = read_layout(text, "f")
+    assert problems == ()
+    assert read == layout
+    assert dump_layout(read) == text
+
+
+@settings(max_examples=100, deadline=None)
+@given(layouts())
+def test_the_schema_accepts_what_dump_wrote(layout: Layout) -> None:
+    document = etree.fromstring(dump_layout(layout))
+    assert SCHEMA.validate(document), SCHEMA.error_log
+
+
+@settings(max_examples=100, deadline=None)
+@given(layouts())
+def test_these_layouts_are_sound(layout: Layout) -> None:
+    assert check_layout(layout, "f") == ()
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_an_example_is_valid_and_survives(path: Path) -> None:
+    assert SCHEMA.validate(etree.parse(path)), SCHEMA.error_log
+    layout = load_layout(path.read_bytes(), path.name)
+    assert load_layout(dump_layout(layout), "f") == layout
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<config/>",
+        '<config format="1"><disk dev="vda" label_type="gpt"><part num="1" size="*"/></disk>'
+        '<fsinfo line="1" comment=""/></config>',
+        '<config format="1"><disk dev="/dev/vda" label_type="bsd"><part num="1" size="*"/></disk>'
+        '<fsinfo line="1" comment=""/></config>',
+        '<config format="1"><disk dev="/dev/vda" label_type="gpt"><part num="1" size="big"/></disk>'
+        '<fsinfo line="1" comment=""/></config>',
+        '<config format="1"><disk dev="/dev/vda" label_type="gpt"><part num="1" size="1" flags="x"'
+        '/></disk><fsinfo line="1" comment=""/></config>',
+    ],
+)
+def test_the_schema_refuses(text: str) -> None:
+    assert not SCHEMA.validate(etree.fromstring(text))
