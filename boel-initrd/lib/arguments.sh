@@ -1,5 +1,5 @@
 # shellcheck shell=sh
-# The kernel's command line. Only words that begin with si. are read, each is checked, none is run.
+# The kernel's command line. Only si.* and BOOTIF are read, each is checked, none is run.
 
 # read_arguments <FILE: sets SI_HTTP, SI_CLIENT, SI_TOKEN and SI_INTERFACE, empty when not given.
 read_arguments() {
@@ -14,6 +14,10 @@ read_arguments() {
             si.*=*[!A-Za-z0-9.:_-]* | si.*=) say "ignored: $argument has characters it cannot have" ;;
             si.client=*) SI_CLIENT=$value ;;
             si.token=*) SI_TOKEN=$value ;;
+            BOOTIF=01-*[!0-9A-Fa-f-]*) say "ignored: $argument is no network card" ;;
+            BOOTIF=01-*) # what PXELINUX calls the card that the machine booted from
+                SI_INTERFACE=$(printf %s "${value#01-}" | tr A-F- a-f:)
+                ;;
             si.interface=*:*) SI_INTERFACE=$(printf %s "$value" | tr A-F a-f) ;;
             si.interface=*) SI_INTERFACE=$value ;;
         esac

@@ -29,7 +29,7 @@ run_scripts() {
     [ "$1" != post-install ] || mount_for_chroot "$2"
     while read -r script <&4; do
         case $script in
-            *[!A-Za-z0-9._-]* | .* | '') fail "a $1 script has no fit name: $script" ;;
+            *[!A-Za-z0-9._+-]* | .* | '') fail "a $1 script has no fit name: $script" ;;
         esac
         say "$1 script $script"
         chmod 0755 "$BOEL_STATE/bundle/$1/$script"

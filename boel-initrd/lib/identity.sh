@@ -4,6 +4,7 @@
 
 # configure_client DEST: directories keep the times, modes and owners that the image gave them.
 configure_client() {
+    mount_for_chroot "$1"
     remember_times "$1/etc" "$1/etc/ssh" "$1/var/lib/dbus"
     copy_identity "$1"
     new_machine_id "$1"
@@ -39,10 +40,22 @@ write_machine_id() {
     chmod 0444 "$1"
 }
 
-# new_host_keys DEST: of the kinds that the installed OpenSSH makes by itself.
+# start_host_keys: finding the primes of an RSA key takes seconds, so it is done while the image
+# comes.
+start_host_keys() {
+    mkdir -p "$BOEL_STATE/keys/etc/ssh"
+    ssh-keygen -A -f "$BOEL_STATE/keys" </dev/null >"$BOEL_STATE/keys.log" 2>&1 &
+    host_keys_id=$!
+}
+
+# new_host_keys DEST: the installed OpenSSH adds the kinds that only it makes.
 new_host_keys() {
     [ -x "$1/usr/sbin/sshd" ] || return 0
     rm -f "$1"/etc/ssh/ssh_host_*_key "$1"/etc/ssh/ssh_host_*_key.pub
-    mount_for_chroot "$1"
+    if [ -n "${host_keys_id:-}" ]; then
+        wait "$host_keys_id" || fail "no ssh host keys: $(cat "$BOEL_STATE/keys.log")"
+        cp -p "$BOEL_STATE"/keys/etc/ssh/* "$1/etc/ssh/"
+        rm -rf "$BOEL_STATE/keys"
+    fi
     in_chroot "$1" ssh-keygen -A
 }

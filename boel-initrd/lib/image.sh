@@ -10,7 +10,9 @@ fetch_image() {
     # shellcheck source=../fetchers/rsync.sh
     . "$BOEL_LIB/fetch-$SI_TRANSPORT.sh"
     say "image $SI_IMAGE (captured $SI_CAPTURED) by $SI_TRANSPORT"
+    start_host_keys
     fetch_tree "$1"
+    [ -d "$1/etc" ] || fail "the image $SI_IMAGE has no /etc: it is empty, or no system"
 }
 
 # fetch_overrides DEST: the least important first. An override says nothing about / itself.

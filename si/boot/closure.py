@@ -7,6 +7,7 @@ Whatever is not there is collected and told at once, with the package that has i
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -154,7 +155,9 @@ def _add_elf(collection: Collection, real: str, *, at: str, what: str, package: 
         _add_loader(collection, elf.interpreter, package)
     origin = "/" + real.rpartition("/")[0]
     folders = tuple(
-        folder.replace("${ORIGIN}", origin).replace("$ORIGIN", origin).lstrip("/")
+        posixpath.normpath(folder.replace("${ORIGIN}", origin).replace("$ORIGIN", origin)).lstrip(
+            "/"
+        )
         for folder in elf.search
     )
     for name in elf.needed:

@@ -37,6 +37,7 @@ _SMALL_FILES = {
     "etc/hosts": "127.0.0.1 localhost\n::1 localhost\n",
 }
 _LINKS = {"usr/bin/sh": "busybox", "etc/mtab": "/proc/mounts", "var/run": "/run"}
+_SCRIPTS = {"bin": "usr/bin/", "lib": "usr/lib/boel/", "fetchers": "usr/lib/boel/fetch-"}
 _ZSTD = ("-9", "-T1", "--no-progress", "--quiet", "--stdout")
 
 
@@ -140,10 +141,9 @@ def _listed_modules(source: Path, flavor: str, *, within: tuple[str, ...] = ()) 
 def _own_entries(source: Path) -> Iterator[Entry]:
     """BOEL's scripts, and the folders, links and files that a root file system starts with."""
     yield regular("init", (source / "init").read_bytes(), executable=True)
-    for kind, prefix in (("lib", ""), ("fetchers", "fetch-")):
-        for script in sorted((source / kind).glob("*.sh")):
-            path = f"usr/lib/boel/{prefix}{script.name}"
-            yield regular(path, script.read_bytes(), executable=True)
+    for kind, place in _SCRIPTS.items():
+        for script in sorted((source / kind).iterdir()):
+            yield regular(f"{place}{script.name}", script.read_bytes(), executable=True)
     for name in _EMPTY_FOLDERS:
         yield folder(name)
     for path, text in _SMALL_FILES.items():

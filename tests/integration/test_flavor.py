@@ -1,0 +1,186 @@
+"""A real flavor of this machine's programs and kernel, unpacked and tried by the stock tools."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from si.boot.closure import parse_programs
+from si.boot.flavor import Flavor, boel_source, build_flavor
+from si.boot.modules import module_name, parse_names
+from si.config import default_settings
+from si.errors import FlavorBuildFailed
+
+MAX_BYTES = 20_000_000
+MAX_SECONDS = 10.0
+# How each program says that it runs; most know --version.
+QUESTIONS = {
+    "busybox": ["true"],
+    "mkfs.ext2": ["-V"],
+    "mkfs.ext3": ["-V"],
+    "mkfs.ext4": ["-V"],
+    "mke2fs": ["-V"],
+    "mkfs.xfs": ["-V"],
+    "mkfs.vfat": ["--help"],
+    "ssh-keygen": ["-Q", "key"],
+}
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Flavor, float]:
+    start = time.monotonic()
+    flavor = build_flavor(default_settings(tmp_path_factory.mktemp("flavor")), flavor="virtio")
+    return flavor, time.monotonic() - start
+
+
+@pytest.fixture(scope="module")
+def tree(built: tuple[Flavor, float], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The initrd, unpacked by zstd and cpio."""
+    folder = tmp_path_factory.mktemp("tree")
+    archive = subprocess.run(
+        ["zstd", "-dc", built[0].initrd], check=True, capture_output=True
+    ).stdout
+    done = subprocess.run(
+        ["cpio", "--extract", "--quiet", "--no-absolute-filenames", "--preserve-modification-time"],
+        input=archive,
+        cwd=folder,
+        capture_output=True,
+        check=True,
+    )
+    assert done.stderr == b""
+    return folder
+
+
+def test_bounds(built: tuple[Flavor, float]) -> None:
+    flavor, seconds = built
+    print(f"virtio: {flavor.initrd_bytes} bytes in {seconds:.2f} s")
+    assert flavor.initrd_bytes == flavor.initrd.stat().st_size <= MAX_BYTES
+    assert seconds <= MAX_SECONDS
+
+
+def test_kernel_is_the_named_one(built: tuple[Flavor, float]) -> None:
+    kernel = Path(f"/boot/vmlinuz-{built[0].release}")
+    assert built[0].kernel.read_bytes() == kernel.read_bytes()
+
+
+def test_every_program_runs_with_nothing_but_the_initrd(tree: Path) -> None:
+    os.mknod(tree / "dev/null", 0o20666, os.makedev(1, 3))
+    failed = {}
+    for item in parse_programs((boel_source() / "programs").read_text()):
+        if item.name.startswith("/") or ".so." in item.name:
+            continue
+        words = QUESTIONS.get(item.name, ["--version"])
+        done = subprocess.run(
+            ["chroot", tree, item.name, *words],
+            env={"PATH": "/usr/sbin:/usr/bin"},
+            capture_output=True,
+            text=True,
+        )
+        if done.returncode != 0:
+            failed[item.name] = (done.returncode, done.stderr)
+    assert failed == {}
+
+
+def test_modprobe_finds_each_module_and_what_it_needs(
+    tree: Path, built: tuple[Flavor, float]
+) -> None:
+    modprobe = ["modprobe", "--dirname", str(tree), "--set-version", built[0].release]
+    for name in parse_names((boel_source() / "modules.virtio").read_text()):
+        done = subprocess.run(
+            [*modprobe, "--show-depends", name], check=True, capture_output=True, text=True
+        )
+        for line in done.stdout.splitlines():
+            if line.startswith("insmod "):
+                path = Path(line.split()[1])
+                assert path.is_file(), f"{name} needs {path.name}"
+    aliases = ["fs-vfat", "virtio:d00000001v00001AF4", "crypto-crc32c"]
+    for alias in aliases:
+        subprocess.run([*modprobe, "--show-depends", alias], check=True, capture_output=True)
+
+
+def test_nothing_tells_when_or_by_whom_it_was_made(built: tuple[Flavor, float]) -> None:
+    lines = list_archive(built[0].initrd, "--verbose", "--numeric-uid-gid")
+    assert len(lines) > 100
+    for line in lines:
+        words = line.split()
+        assert words[2:4] == ["0", "0"], line
+        assert "Jan  1  1970" in line, line
+
+
+def list_archive(initrd: Path, *options: str) -> list[str]:
+    archive = subprocess.run(["zstd", "-dc", initrd], check=True, capture_output=True).stdout
+    done = subprocess.run(
+        ["cpio", "--list", "--quiet", *options],
+        input=archive,
+        check=True,
+        capture_output=True,
+        env={"PATH": os.environ["PATH"], "LC_ALL": "C", "TZ": "UTC"},
+    )
+    return done.stdout.decode().splitlines()
+
+
+def test_two_builds_have_one_hash(built: tuple[Flavor, float], tmp_path: Path) -> None:
+    """Another folder, umask, time zone, locale, temporary folder, and time of day."""
+    program = "from si.cli.mkbootpackage import main; main()"
+    scratch = tmp_path / "other tmp"
+    scratch.mkdir()
+    subprocess.run(
+        [
+            *("setpriv", "--clear-groups", sys.executable, "-c", program),
+            *("--flavor", "virtio", "--root", tmp_path / "deeper/root", "--quiet"),
+        ],
+        check=True,
+        umask=0o077,
+        cwd="/",
+        env={
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(boel_source().parent),
+            "TMPDIR": str(scratch),
+            "TZ": "Asia/Kathmandu",
+            "LC_ALL": "C",
+            "SOURCE_DATE_EPOCH": "1",
+        },
+    )
+    place = tmp_path / "deeper/root/var/lib/systemimager/flavors/x86_64/virtio"
+    for name, first in (("kernel", built[0].kernel), ("initrd.img", built[0].initrd)):
+        assert digest(place / name) == digest(first), name
+        assert (place / name).stat().st_mode & 0o777 == 0o644
+    assert place.stat().st_mode & 0o777 == 0o755
+    assert list(scratch.iterdir()) == []
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_a_build_that_fails_leaves_the_old_flavor(tmp_path: Path) -> None:
+    settings = default_settings(tmp_path)
+    first = build_flavor(settings, flavor="virtio")
+    before = first.initrd.stat()
+    with pytest.raises(FlavorBuildFailed) as caught:
+        build_flavor(settings, flavor="virtio", modules=["no_such", "ahci", "nor-this"])
+    assert "no_such (package linux-image-" in caught.value.message
+    assert "nor-this" in caught.value.message
+    assert "ahci" not in caught.value.message
+    assert first.initrd.stat() == before
+    again = build_flavor(settings, flavor="virtio", modules=["ahci"])
+    assert again.modules > first.modules
+    assert again.initrd.stat().st_ino != before.st_ino
+    assert [path.name for path in again.initrd.parent.parent.iterdir()] == ["virtio"]
+
+
+def test_kernel_by_its_path_and_a_name_of_ones_own(tmp_path: Path) -> None:
+    release = max(Path("/lib/modules").iterdir()).name
+    flavor = build_flavor(
+        default_settings(tmp_path), flavor="mine", kernel=f"/boot/vmlinuz-{release}"
+    )
+    assert flavor.release == release
+    listing = list_archive(flavor.initrd)
+    modules = {module_name(path) for path in listing if path.startswith("usr/lib/modules/")}
+    assert {"virtio_net", "ahci", "nvme", "e1000e", "megaraid_sas"} <= modules
