@@ -143,7 +143,8 @@ def arm_clients(settings: Settings, plans: Iterable[ArmingPlan]) -> None:
 def disarm_clients(settings: Settings, names: Iterable[str]) -> tuple[str, ...]:
     """Let clients boot their own disk from now on; gives those that were armed.
 
-    An install that is under way goes on and may still report. Raises ClientUnknown for a name
+    An install that is under way is stopped as long as its disk is whole; one that has begun to
+    write goes on and may still report. Raises ClientUnknown for a name
     that neither cluster.xml nor an earlier arming knows.
     """
     listed = tuple(names)

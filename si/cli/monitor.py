@@ -23,7 +23,7 @@ _EVERY_S = 2.0
 
 @si_command("si-monitor")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-@click.option("--watch", is_flag=True, help="Show the table again whenever it changes.")
+@click.option("--watch", is_flag=True, help="Keep showing the table.")
 @click.option("--log", "client", metavar="CLIENT", help="Print the console log of an install.")
 def command(settings: Settings, *, as_json: bool, watch: bool, client: str | None) -> None:
     """Show where every client stands, from what the clients reported."""
@@ -54,11 +54,12 @@ def _watch(settings: Settings) -> None:
     shown: Overview | None = None
     while True:
         now = look(settings)
-        if now != shown:
-            if sys.stdout.isatty():
-                click.clear()
+        if sys.stdout.isatty():
+            click.clear()
             click.echo(render_table(now))
-            shown = now
+        elif now != shown:
+            click.echo(render_table(now))
+        shown = now
         time.sleep(_EVERY_S)
 
 

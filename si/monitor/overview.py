@@ -69,7 +69,7 @@ def render_table(overview: Overview, *, now: datetime | None = None) -> str:
     text = _align([_COLUMNS, *rows]) if rows else "no clients yet: si-client add NAME --mac MAC\n"
     if overview.unknown:
         asked = [
-            (entry.mac, entry.ip, f"{_age(entry.last, moment)} ago", f"{entry.count} times")
+            (entry.mac, entry.ip, f"{_age(entry.last, moment)} ago", f"{entry.count}x")
             for entry in overview.unknown
         ]
         text += "\nasked to boot, but unknown (si-client add NAME --mac MAC):\n" + _align(asked)

@@ -88,6 +88,19 @@ class ClientState:
     """Armed with attempts left: a boot from the network starts an install."""
 
 
+def is_welcome(state: ClientState, phase: Phase) -> bool:
+    """Whether a client that stands at `state` may enter `phase`.
+
+    A client that was disarmed is stopped as long as its disk is whole: it may not start, nor begin
+    to partition. Once it has begun, the install had better end.
+    """
+    if phase is Phase.STARTED:
+        return state.armed
+    if state.armed or phase not in (Phase.CHECK, Phase.PRE_INSTALL, Phase.PARTITION):
+        return True
+    return state.phase is not None and _RANK[state.phase] >= _RANK[Phase.PARTITION]
+
+
 def fold(
     events: Iterable[Event], *, now: datetime, attempts: int, report_timeout_s: float
 ) -> ClientState:

@@ -24,7 +24,7 @@ from si.monitor.events import (
     append_log,
     client_state,
 )
-from si.monitor.state import SERVER_PHASES, Event, Phase
+from si.monitor.state import SERVER_PHASES, Event, Phase, is_welcome
 from si.serve.bundle import build_bundle
 from si.serve.web import SITE, Refused, client_name
 
@@ -61,6 +61,8 @@ async def _event(request: web.Request) -> web.Response:
     uptime_s = _uptime(request.query.get("uptime"))
     detail = (await _body(request, MAX_DETAIL)).decode("utf-8", "replace")
     event = Event(datetime.now(UTC), phase, uptime_s, detail)
+    if not is_welcome(client_state(settings, arming.client), phase):
+        raise Refused(403, f"{arming.client} is not armed")
     try:
         await asyncio.to_thread(append_event, settings, arming.client, event)
     except LogFull as error:

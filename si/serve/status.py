@@ -70,9 +70,7 @@ def write_status(settings: Settings, services: tuple[Service, ...]) -> None:
 
 def read_status(settings: Settings) -> Status:
     """What the running server serves. Raises ServerNotRunning, also while it only starts."""
-    missing = ServerNotRunning(
-        f"no si-server serves {settings.root}", hint="start it: si-server, or its systemd unit"
-    )
+    missing = ServerNotRunning(f"no si-server serves {settings.root}", hint="start it: si-server")
     try:
         descriptor = os.open(_lock_file(settings), os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError as error:

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+from ipaddress import IPv4Network
 from pathlib import Path
 
 from si.config import Settings
@@ -112,6 +113,25 @@ def test_a_network_that_cannot_be_read(tmp_path: Path) -> None:
     done = run_si(settings, "server")
     assert done.returncode == 10
     assert "server.networks" in done.stderr
+
+
+def test_without_networks_the_own_subnets_are_answered(tmp_path: Path) -> None:
+    settings = make_store(tmp_path)
+    toml = settings.etc / "si.toml"
+    lines = [line for line in toml.read_text().splitlines() if not line.startswith("networks")]
+    toml.write_text("\n".join(lines))
+    own = json.loads(subprocess.check_output(["ip", "-json", "addr"]))
+    expected = {
+        str(IPv4Network(f"{each['local']}/{each['prefixlen']}", strict=False))
+        for interface in own
+        for each in interface.get("addr_info", ())
+        if each["family"] == "inet"
+    }
+    with running_server(settings, "--only", "http,rsync") as running:
+        assert running.ask("/boot.ipxe", source="127.0.0.2")[0] == 200
+        conf = (settings.run / "rsyncd.conf").read_text()
+        (allowed,) = (line for line in conf.splitlines() if line.startswith("hosts allow"))
+        assert set(allowed.split()[3:]) == expected
 
 
 def test_nothing_is_left_when_it_is_killed(tmp_path: Path) -> None:

@@ -206,6 +206,19 @@ def test_a_wrong_token_is_refused_and_changes_nothing(server: Server) -> None:
     assert not (server.settings.clients / "web1/console.log").exists()
 
 
+def test_a_client_that_is_disarmed_is_stopped_before_it_writes(server: Server) -> None:
+    token = arm(server.settings)
+    event = f"/install/web1/{token}/events?phase="
+    assert server.ask(f"{event}started&uptime=8", b"")[0] == 204
+    done = run_si(server.settings, "mkclientnetboot", "--localboot", "--clients", "web1")
+    assert done.returncode == 0
+    assert server.ask(f"{event}partition&uptime=9", b"")[0] == 403
+    assert server.ask(f"{event}failed&uptime=9", b"refused")[0] == 204
+    assert server.ask(f"{event}started&uptime=1", b"")[0] == 403
+    assert server.ask(f"/install/web1/{token}/bundle.tar")[0] == 403
+    assert b"kernel" not in server.ask(f"/boot/ipxe/{MAC1}")[1]
+
+
 def test_the_token_of_an_earlier_arming_is_worth_nothing(server: Server) -> None:
     old = arm(server.settings)
     new = arm(server.settings)

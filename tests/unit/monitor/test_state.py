@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from si.monitor.state import ClientState, Event, Phase, State, fold
+from si.monitor.state import ClientState, Event, Phase, State, fold, is_welcome
 
 T0 = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 STEPS = (
@@ -125,6 +125,20 @@ def test_disarmed_during_an_install_lets_it_end_and_report() -> None:
     assert not state_of(events).may_install
     events += [at(60, Phase.WRITTEN, 50), at(90, Phase.INSTALLED, 20)]
     assert state_of(events).state is State.INSTALLED
+
+
+def test_a_disarmed_client_is_stopped_while_its_disk_is_whole() -> None:
+    disarmed = at(40, Phase.DISARMED)
+    whole = state_of([ARMED, *boot(10, Phase.CHECK), disarmed])
+    begun = state_of([ARMED, *boot(10, Phase.CHECK, Phase.PARTITION), disarmed])
+    for phase in (Phase.CHECK, Phase.PRE_INSTALL, Phase.PARTITION):
+        assert not is_welcome(whole, phase)
+        assert is_welcome(begun, phase), "a late report"
+    for state in (whole, begun):
+        assert not is_welcome(state, Phase.STARTED)
+        assert is_welcome(state, Phase.FAILED)
+        assert is_welcome(state, Phase.WRITTEN)
+    assert all(is_welcome(state_of([ARMED]), phase) for phase in (Phase.STARTED, *STEPS))
 
 
 def test_the_newest_report_of_an_installed_system_counts() -> None:
