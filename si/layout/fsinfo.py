@@ -131,7 +131,9 @@ def _plain_source(found: Attributes, text: str | None) -> str | None:
     if text is None:
         return None
     key, equals, value = text.partition("=")
-    key, value = key.strip().upper(), value.strip().strip('"')
+    key, value = key.strip().upper(), value.strip()
+    if len(value) > 1 and value[0] == value[-1] == '"':
+        value = value[1:-1]
     if not equals or key not in ("LABEL", "UUID", *_VOLATILE_SOURCES):
         return text
     if not value:

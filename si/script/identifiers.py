@@ -69,7 +69,7 @@ def filesystem_variable(layout: Layout, filesystem: Filesystem) -> str | None:
     if filesystem.chosen_uuid is not None or not filesystem.format:
         return None
     taken: set[str] = set()
-    for other in layout.filesystems:
+    for other in sorted(layout.filesystems, key=lambda f: f.mount_point != "/"):
         name = wanted = _filesystem_name(other)
         count = 1
         while name in taken:

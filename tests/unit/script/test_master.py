@@ -1,0 +1,182 @@
+"""The whole script: order, checksum, what it says of itself; and the file it is written to."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from pathlib import Path
+
+import pytest
+
+from si.config import default_settings
+from si.errors import DocumentInvalid, ImageNotFound, LayoutNotFound, NameInvalid, ScriptEdited
+from si.layout.document import load_layout
+from si.layout.model import Layout
+from si.script.master import is_hand_edited, make_master
+from si.script.plan import identifiers, least_disk_bytes, plan
+from si.script.steps import Call, Phase, PhaseName, PostInstall, Require
+from si.script.store import install_script, make_script, write_script
+
+ROOT = Path(__file__).parents[3]
+EXAMPLE = ROOT / "schemas/examples/virtio-boot.xml"
+MACHINE = ROOT / "tests/machines/debian-virtio-bios.json"
+MIB = 1024 * 1024
+
+
+@pytest.fixture
+def layout() -> Layout:
+    return load_layout(EXAMPLE.read_bytes(), "virtio-boot.xml")
+
+
+def master(layout: Layout) -> str:
+    return make_master(layout, image="web", layout_name="web.xml")
+
+
+def test_phases_come_in_their_order(layout: Layout) -> None:
+    phases = [step.name for step in plan(layout) if isinstance(step, Phase)]
+    assert phases == list(PhaseName)
+
+
+def test_all_that_can_refuse_comes_before_the_first_write(layout: Layout) -> None:
+    steps = plan(layout)
+    assert isinstance(steps[0], Require)
+    assert set(steps[0].names) == {identifier.variable for identifier in identifiers(layout)}
+    calls = [step.function for step in steps if isinstance(step, Call)]
+    assert calls[:2] == ["check_disk", "run_scripts"]
+    writing = steps.index(Phase(PhaseName.PARTITION))
+    assert all(isinstance(step, Require | Phase | Call) for step in steps[:writing])
+
+
+def test_every_variable_it_reads_is_required_or_set(layout: Layout) -> None:
+    text = master(layout)
+    read = set(re.findall(r"\$\{?([A-Za-z_]\w*)", text))
+    given = set(re.findall(r'^: "\$\{(\w+):\?\}"$', text, re.MULTILINE))
+    given |= set(re.findall(r"^(\w+)=", text, re.MULTILINE))
+    assert read <= given
+
+
+def test_post_install_actions(layout: Layout) -> None:
+    for action in PostInstall:
+        text = make_master(layout, image="web", layout_name="x", post_install=action)
+        assert text.endswith(f"\nphase written\nfinish {action}\n")
+        assert f"# When all is written: {action}.\n" in text
+
+
+def test_the_same_input_gives_the_same_bytes(layout: Layout) -> None:
+    assert master(layout) == master(load_layout(EXAMPLE.read_bytes(), "elsewhere"))
+
+
+def test_a_changed_script_is_known(layout: Layout) -> None:
+    text = master(layout)
+    assert not is_hand_edited(text)
+    assert is_hand_edited(text.replace("mkfs.ext4", "mkfs.ext3"))
+    assert is_hand_edited(text + "\n")
+    assert is_hand_edited(text.replace("# si-checksum: ", "# no-checksum: "))
+    assert is_hand_edited("")
+    assert is_hand_edited("#!/bin/sh\nreboot\n")
+    # What is above the checksum is only told to the reader.
+    assert not is_hand_edited(text.replace("of image web", "of image WEB"))
+
+
+def test_a_name_cannot_leave_its_line(layout: Layout) -> None:
+    text = make_master(layout, image="web", layout_name="x\nreboot\n#")
+    assert "\nreboot" not in text
+    with pytest.raises(NameInvalid):
+        make_master(layout, image="../web", layout_name="x")
+
+
+def test_uefi_is_refused_with_its_line(layout: Layout) -> None:
+    text = EXAMPLE.read_text().replace('install_type="legacy"', 'install_type="efi"')
+    text = text.replace('flags="boot"', 'flags="esp"').replace(
+        'mp="/boot" fs="ext4"', 'mp="/boot/efi" fs="vfat"'
+    )
+    efi = load_layout(text, "f")
+    with pytest.raises(DocumentInvalid) as caught:
+        make_master(efi, image="web", layout_name="web.xml")
+    assert str(caught.value.problems[0]).startswith("web.xml:8: UEFI is not supported yet")
+
+
+def test_a_disk_must_hold_the_image(layout: Layout) -> None:
+    (disk,) = layout.disks
+    # 1 + 256 + 2385 MiB (2.5 GB) and the least swap, and the last MiB.
+    assert least_disk_bytes(disk, layout) == (1 + 256 + 2385 + 16 + 1) * MIB
+    # Nothing but swap can grow here, so a larger image changes nothing.
+    assert least_disk_bytes(disk, layout, content_bytes=2**40) == least_disk_bytes(disk, layout)
+    plain = load_layout((ROOT / "schemas/examples/plain.xml").read_bytes(), "plain")
+    (disk,) = plain.disks
+    assert least_disk_bytes(disk, plain) == (1 + 16 + 512 + 1) * MIB
+    assert least_disk_bytes(disk, plain, content_bytes=700 * MIB) == (1 + 700 + 512 + 1) * MIB
+    assert least_disk_bytes(disk, plain, content_bytes=700 * MIB + 1) == (1 + 701 + 512 + 1) * MIB
+
+
+def test_a_script_is_written_and_written_again(tmp_path: Path, layout: Layout) -> None:
+    settings = default_settings(tmp_path)
+    path = install_script(settings, "web", master(layout), force=False)
+    assert path == tmp_path / "var/lib/systemimager/scripts/web.master"
+    assert path.read_text() == master(layout)
+    assert path.stat().st_mode & 0o777 == 0o644
+    other = make_master(layout, image="web", layout_name="new.xml")
+    install_script(settings, "web", other, force=False)
+    assert path.read_text() == other
+    assert [entry.name for entry in path.parent.iterdir()] == ["web.master"]
+
+
+def test_a_persons_work_is_not_lost(tmp_path: Path, layout: Layout) -> None:
+    settings = default_settings(tmp_path)
+    path = install_script(settings, "web", master(layout), force=False)
+    edited = path.read_text().replace("finish reboot", "finish shell")
+    path.write_text(edited)
+    with pytest.raises(ScriptEdited, match="changed by hand") as caught:
+        install_script(settings, "web", master(layout), force=False)
+    assert caught.value.hint is not None
+    assert path.read_text() == edited
+    install_script(settings, "web", master(layout), force=True)
+    assert path.read_text() == master(layout)
+
+
+def test_bytes_that_are_no_text_count_as_a_persons_work(tmp_path: Path) -> None:
+    path = tmp_path / "x.master"
+    path.write_bytes(b"#!/bin/sh\n# \xff\n")
+    with pytest.raises(ScriptEdited):
+        write_script(path, "", force=False)
+
+
+def test_a_script_is_made_of_what_lies_on_the_server(tmp_path: Path, layout: Layout) -> None:
+    settings = default_settings(tmp_path)
+    with pytest.raises(ImageNotFound):
+        make_script(settings, "web")
+    tree = settings.images / "web"
+    tree.mkdir(parents=True)
+    with pytest.raises(LayoutNotFound, match=r"layouts/web\.xml"):
+        make_script(settings, "web")
+    settings.layouts.mkdir()
+    (settings.layouts / "web.xml").write_bytes(EXAMPLE.read_bytes())
+    plain = make_script(settings, "web")
+    assert plain.text == master(layout)
+    assert plain.warnings == ()
+    (tree / "etc/systemimager").mkdir(parents=True)
+    (tree / "etc/systemimager/facts.json").write_bytes(MACHINE.read_bytes())
+    with_facts = make_script(settings, "web", post_install=PostInstall.SHELL).text
+    assert '"console=tty0 console=ttyS0,115200 quiet resume=UUID=$UUID_swap_vda3"' in with_facts
+    assert with_facts.endswith("finish shell\n")
+
+
+def test_another_layout_can_be_named(tmp_path: Path) -> None:
+    settings = default_settings(tmp_path)
+    (settings.images / "web").mkdir(parents=True)
+    document = tmp_path / "other.xml"
+    document.write_text(EXAMPLE.read_text().replace("/dev/vda", "/dev/sdz"))
+    made = make_script(settings, "web", layout_file=document)
+    assert "parted --script --align optimal /dev/sdz" in made.text
+    document.write_text("<config/>")
+    with pytest.raises(DocumentInvalid):
+        make_script(settings, "web", layout_file=document)
+    document.write_bytes(b" " * (4 * MIB + 1))
+    with pytest.raises(DocumentInvalid, match="1 problem"):
+        make_script(settings, "web", layout_file=document)
+
+
+def test_layouts_are_not_changed_by_planning(layout: Layout) -> None:
+    before = dataclasses.replace(layout)
+    plan(layout)
+    assert layout == before
