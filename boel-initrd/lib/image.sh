@@ -30,15 +30,15 @@ fetch_overrides() {
 }
 
 # rsync_tree MODULE DEST [OPTION...]: copy a module of the server with everything that a file can
-# have; a connection that breaks is taken up again where it broke.
+# have (times to the nanosecond); a connection that breaks is taken up again where it broke.
 rsync_tree() {
     module=$1 destination=$2
     shift 2
     for pause in 1 2 4 8 0; do
         rm -f "$BOEL_STATE/rsync.code"
         {
-            rsync -aHAXS --numeric-ids --timeout=180 --contimeout=20 --info=progress2 --outbuf=L \
-                "$@" "$SI_RSYNC/$module/" "$destination/" || echo "$?" >"$BOEL_STATE/rsync.code"
+            rsync -aHAXS --numeric-ids --modify-window=-1 --timeout=180 --contimeout=20 \
+                --info=progress2 --outbuf=L "$@" "$SI_RSYNC/$module/" "$destination/" || echo "$?" >"$BOEL_STATE/rsync.code"
         } | show_progress
         [ -s "$BOEL_STATE/rsync.code" ] || return 0
         read -r rsync_code <"$BOEL_STATE/rsync.code"

@@ -14,7 +14,8 @@ fail() {
 }
 
 # post ADDRESS FILE: POST a file below this install's address. 0: taken. 2: the server refuses
-# this machine (403). 1: anything else. Why is in $post_error.
+# this machine (403). 1: anything else. Why is in $post_error. wget ends a body at the first NUL,
+# so a FILE must have none.
 post() {
     post_error=$(timeout 20 wget -q -O /dev/null --header 'Content-Type: application/octet-stream' \
         --post-file "$2" "$SI_HTTP/install/$SI_CLIENT/$SI_TOKEN/$1" 2>&1) && return 0
@@ -100,7 +101,6 @@ upload_log() {
     sent=0
     [ -s "$BOEL_STATE/log.sent" ] && read -r sent <"$BOEL_STATE/log.sent"
     while size=$(stat -c %s "$BOEL_STATE/console.log") && [ "$size" -gt "$sent" ]; do
-        # wget ends a body at the first NUL.
         tail -c "+$((sent + 1))" "$BOEL_STATE/console.log" | head -c 262144 |
             tr '\000' ' ' >"$BOEL_STATE/log.part"
         if post "log?offset=$sent" "$BOEL_STATE/log.part"; then

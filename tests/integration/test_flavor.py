@@ -28,7 +28,7 @@ QUESTIONS = {
     "mke2fs": ["-V"],
     "mkfs.xfs": ["-V"],
     "mkfs.vfat": ["--help"],
-    "ssh-keygen": ["-Q", "key"],
+    "ssh-keygen": ["-q", "-t", "ed25519", "-N", "", "-f", "/tmp/key"],
 }
 
 

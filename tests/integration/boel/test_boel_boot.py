@@ -2,163 +2,24 @@
 
 from __future__ import annotations
 
-import dataclasses
-import http.server
 import io
-import socket
 import subprocess
 import tarfile
-import threading
-import time
-import urllib.parse
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from si.boot.flavor import Flavor, build_flavor
 from si.config import default_settings
-
-DISK_BYTES = 1 << 30
-TOKEN = "t0ken-of_this.arming"
-DEADLINE_S = 120.0
-"""Far above the 15 s that it takes alone: the machine may be busy."""
-
-
-@dataclasses.dataclass
-class Server:
-    """Answers BOEL as si-server would, and remembers what it was told."""
-
-    bundle: bytes
-    armed: bool = True
-    lost_events: int = 0
-    events: list[tuple[str, float, str]] = dataclasses.field(default_factory=list)
-    log: bytearray = dataclasses.field(default_factory=bytearray)
-    asked: list[str] = dataclasses.field(default_factory=list)
-    port: int = 0
-
-    @property
-    def phases(self) -> list[str]:
-        return [phase for phase, _uptime, _detail in self.events]
-
-    def answer(self, method: str, address: str, body: bytes) -> tuple[int, bytes]:
-        self.asked.append(f"{method} {address}")
-        parts = urllib.parse.urlsplit(address)
-        query = dict(urllib.parse.parse_qsl(parts.query))
-        if not self.armed or not parts.path.startswith(f"/install/web1/{TOKEN}/"):
-            return 403, b"not armed\n"
-        match method, parts.path.rpartition("/")[2]:
-            case "GET", "bundle.tar":
-                return 200, self.bundle
-            case "POST", "events":
-                if query["phase"] == "written" and self.lost_events:
-                    self.lost_events -= 1
-                    return 500, b"out of order\n"
-                event = (query["phase"], float(query["uptime"]), body.decode("utf-8", "replace"))
-                self.events.append(event)
-                return 204, b""
-            case "POST", "log":
-                offset = int(query["offset"])
-                if offset > len(self.log):
-                    return 409, f"{len(self.log)}\n".encode()
-                self.log[offset : offset + len(body)] = body
-                return 204, b""
-        return 404, b"no such thing\n"
-
-
-@pytest.fixture
-def serve() -> Iterator[Callable[[Server], Server]]:
-    running: list[http.server.ThreadingHTTPServer] = []
-
-    def start(server: Server) -> Server:
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                self._answer(b"")
-
-            def do_POST(self) -> None:
-                self._answer(self.rfile.read(int(self.headers["Content-Length"])))
-
-            def _answer(self, body: bytes) -> None:
-                status, text = server.answer(self.command, self.path, body)
-                self.send_response(status)
-                self.send_header("Content-Length", str(len(text)))
-                self.end_headers()
-                self.wfile.write(text)
-
-            def log_message(self, *_words: object) -> None:
-                pass
-
-        listener = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        server.port = listener.server_port
-        threading.Thread(target=listener.serve_forever, daemon=True).start()
-        running.append(listener)
-        return server
-
-    yield start
-    for listener in running:
-        listener.shutdown()
-        listener.server_close()
+from tests.integration.boel.machine import DISK_BYTES, Machine
+from tests.integration.boel.server import TOKEN, Server, serving
 
 
 @pytest.fixture(scope="module")
 def flavor(tmp_path_factory: pytest.TempPathFactory) -> Flavor:
     return build_flavor(default_settings(tmp_path_factory.mktemp("flavor")), flavor="virtio")
-
-
-class Machine:
-    """A QEMU machine that boots the flavor directly; its serial console is kept, and typed to."""
-
-    def __init__(self, folder: Path, flavor: Flavor, arguments: str) -> None:
-        self.disk = folder / "disk.img"
-        self.console = folder / "console.log"
-        with self.disk.open("wb") as file:
-            file.truncate(DISK_BYTES)
-        listener = socket.create_server(("127.0.0.1", 0))
-        port = listener.getsockname()[1]
-        self.process = subprocess.Popen(
-            [
-                *("qemu-system-x86_64", "-accel", "tcg", "-m", "512", "-display", "none"),
-                *("-no-user-config", "-monitor", "none", "-no-reboot"),
-                *("-kernel", flavor.kernel, "-initrd", flavor.initrd),
-                *("-append", f"console=tty0 console=ttyS0,115200 {arguments}"),
-                *("-chardev", f"socket,id=s0,host=127.0.0.1,port={port},logfile={self.console}"),
-                *("-serial", "chardev:s0", "-device", "virtio-rng-pci"),
-                *("-drive", f"file={self.disk},format=raw,if=virtio,cache=unsafe"),
-                *("-nic", "user,model=virtio-net-pci"),
-            ],
-            stdin=subprocess.DEVNULL,
-        )
-        listener.settimeout(30)
-        self.serial, _address = listener.accept()
-        listener.close()
-        threading.Thread(target=self._drain, daemon=True).start()
-
-    def _drain(self) -> None:
-        while self.serial.recv(65536):
-            pass
-
-    @property
-    def text(self) -> str:
-        return self.console.read_bytes().decode("utf-8", "replace").replace("\r\n", "\n")
-
-    def wait_for(self, holds: Callable[[], bool], what: str) -> None:
-        deadline = time.monotonic() + DEADLINE_S
-        while not holds():
-            assert time.monotonic() < deadline, f"no {what}; the console:\n{self.text[-6000:]}"
-            time.sleep(0.05)
-
-    def wait_for_end(self) -> None:
-        self.wait_for(lambda: self.process.poll() is not None, "power-off")
-        assert self.process.returncode == 0
-
-    def type(self, line: str) -> None:
-        self.serial.sendall(line.encode() + b"\n")
-
-    def stop(self) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.wait()
-        self.serial.close()
 
 
 @pytest.fixture
@@ -172,6 +33,12 @@ def boot(tmp_path: Path, flavor: Flavor) -> Iterator[Callable[[str], Machine]]:
     yield start
     for machine in machines:
         machine.stop()
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[[Server], Server]]:
+    with ExitStack() as running:
+        yield lambda server: running.enter_context(serving(server))
 
 
 def make_bundle(master: str, **files: str) -> bytes:
@@ -265,7 +132,8 @@ def read_back(disk: Path, folder: Path) -> None:
 def test_failure_is_reported_and_leaves_a_shell(
     serve: Callable[[Server], Server], boot: Callable[[str], Machine]
 ) -> None:
-    master = START + "phase check\ncheck_disk /dev/vda 2000000000\nphase partition\n"
+    odd = "printf 'odd \\000\\377 bytes\\n'\n"
+    master = START + odd + "phase check\ncheck_disk /dev/vda 2000000000\nphase partition\n"
     server = serve(Server(make_bundle(master)))
     machine = boot(arguments(server))
     machine.wait_for(lambda: "failed" in server.phases, "failed event")
@@ -277,8 +145,10 @@ def test_failure_is_reported_and_leaves_a_shell(
     assert len(detail.splitlines()) <= 41
     assert "partition" not in server.phases
     machine.wait_for(lambda: "This machine waits here" in machine.text, "words on the console")
-    assert "too small" in server.log.decode()
-    assert "kernel: " in server.log.decode()
+    log = server.log.decode("utf-8", "replace")
+    assert "odd  \ufffd bytes" in log
+    assert "too small" in log
+    assert "kernel: " in log
     machine.wait_for(lambda: "BOEL# " in machine.text, "prompt")
     machine.type("id -u; echo sh''ell")
     machine.wait_for(lambda: "\n0\nshell\n" in machine.text, "answer of a root shell")
