@@ -105,17 +105,18 @@ def copy_image(settings: Settings, source: str, destination: str) -> Image:
         refuse_mounts(image.path, source)
         _refuse_taken(settings, destination)
         staging = staging_path(settings, destination)
+        pairs = _companions(settings, source, destination)
         if staging.exists():
             remove_tree(settings, staging)
         try:
             _copy_tree(image.path, staging)
             _rename_record(staging, destination)
-            for old, new in _companions(settings, source, destination):
+            for old, new in pairs:
                 _copy_tree(old, new)
             staging.rename(settings.images / destination)
         except BaseException:
-            if staging.exists():
-                remove_tree(settings, staging)
+            for path in (staging, *(new for _old, new in pairs)):
+                _discard(settings, path, destination)
             raise
     return load_image(settings, destination)
 
@@ -238,6 +239,14 @@ def _copy_tree(source: Path, destination: Path) -> None:
             destination,
         ]
     )
+
+
+def _discard(settings: Settings, path: Path, name: str) -> None:
+    """Remove what a copy that failed had made."""
+    if path.is_dir():
+        remove_tree(settings, retire(path, name))
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _rename_record(tree: Path, name: str) -> None:
