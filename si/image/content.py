@@ -8,29 +8,52 @@ and says nothing of where the bytes are.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
-from si.system.run import run
+_BLOCK = 4096
 
 
 def measure_content(tree: Path, mount_points: Iterable[str]) -> dict[str, int]:
-    """Bytes that files take on the disk below each mount point, without those below a deeper one.
+    """Bytes that files take on a client's disk below each mount point, without those below a
+    deeper one. A mount point that the tree has not is empty.
 
-    Mount points that are no directories of the tree are left out; they will be empty.
+    The server's file system may take more for a file than the client's will (large blocks), or less
+    (compression): a file counts as the fewest blocks of 4 KiB that either says.
     """
-    places = {os.path.normpath(f"{tree}/{point}"): point for point in mount_points}
-    present = {place: point for place, point in places.items() if _is_directory(place)}
-    if not present:
-        return {}
-    # du counts each file once: in the first of its arguments that it is found under.
-    deepest_first = sorted(present, key=lambda place: place.count("/"), reverse=True)
-    du = ["du", "--summarize", "--null", "--block-size=1", "--one-file-system", "--"]
-    done = run([*du, *deepest_first], ok=(0, 1))  # 1: a file went meanwhile
-    lines = (line.split("\t", 1) for line in done.text.split("\0") if line)
-    return {present[place]: int(number) for number, place in lines}
+    points = {os.path.normpath(f"{tree}/{point}"): point for point in mount_points}
+    content = dict.fromkeys(points.values(), 0)
+    todo = [(str(tree), points.get(os.path.normpath(tree)))]
+    linked: set[tuple[int, int]] = set()
+    while todo:
+        folder, point = todo.pop()
+        total = 0
+        for entry in _entries(folder):
+            if entry.is_dir(follow_symlinks=False):
+                total += _BLOCK
+                todo.append((entry.path, points.get(entry.path, point)))
+            else:
+                total += _blocks(entry, linked)
+        if point is not None:
+            content[point] += total
+    return content
 
 
-def _is_directory(place: str) -> bool:
-    path = Path(place)
-    return path.is_dir() and not path.is_symlink()
+def _entries(folder: str) -> Iterator[os.DirEntry[str]]:
+    with suppress(OSError), os.scandir(folder) as entries:  # gone meanwhile, or not ours to read
+        yield from entries
+
+
+def _blocks(entry: os.DirEntry[str], linked: set[tuple[int, int]]) -> int:
+    """Bytes of one file; 0 for a further name of one that was counted."""
+    try:
+        about = entry.stat(follow_symlinks=False)
+    except FileNotFoundError:
+        return 0
+    if about.st_nlink > 1:
+        inode = (about.st_dev, about.st_ino)
+        if inode in linked:
+            return 0
+        linked.add(inode)
+    return min(about.st_blocks * 512, -(-about.st_size // _BLOCK) * _BLOCK)
