@@ -54,7 +54,8 @@ rsync_tree() {
 
 # show_progress: rsync's progress on stdin, a line every five seconds and a last one.
 show_progress() {
-    shown=0 bytes=0 percent='' speed=''
+    read -r uptime _ </proc/uptime
+    next=$((${uptime%.*} + 5)) bytes=0 percent='' speed='none sent'
     tr '\r' '\n' | {
         while read -r word1 word2 word3 _; do
             case $word2 in
@@ -62,10 +63,10 @@ show_progress() {
                 *) continue ;;
             esac
             read -r uptime _ </proc/uptime
-            [ "${uptime%.*}" -ge "$shown" ] || continue
-            shown=$((${uptime%.*} + 5))
+            [ "${uptime%.*}" -ge "$next" ] || continue
+            next=$((${uptime%.*} + 5))
             say "$bytes bytes, $percent, $speed"
         done
-        say "$bytes bytes copied, at last $speed"
+        say "$bytes bytes copied, $speed"
     }
 }

@@ -90,7 +90,7 @@ mkdir -p "{new}/lib" "{new}/lib64" "{new}/usr"
 mount -o bind /lib "{new}/lib"
 mount -o bind /lib64 "{new}/lib64"
 mount -o bind /usr "{new}/usr"
-chroot "{new}" /bin/sleep 1000 &
+chroot "{new}" /bin/sleep 100 </dev/null >/dev/null 2>&1 &
 while [ "$(readlink "/proc/$!/root")" != "{new}" ]; do usleep 10000; done
 unmount_all "{new}"
 ! grep -q "{new}" /proc/mounts
