@@ -96,17 +96,18 @@ report_written() {
     fail "the disk is written, but the server never heard of it and would install it again"
 }
 
-# upload_log: send what the log has and the server has not.
+# upload_log: send what the log has and the server has not; once more from its beginning when the
+# server has less than we thought (it skips what it has).
 upload_log() {
-    sent=0
+    sent=0 again=yes
     [ -s "$BOEL_STATE/log.sent" ] && read -r sent <"$BOEL_STATE/log.sent"
     while size=$(stat -c %s "$BOEL_STATE/console.log") && [ "$size" -gt "$sent" ]; do
         tail -c "+$((sent + 1))" "$BOEL_STATE/console.log" | head -c 262144 |
             tr '\000' ' ' >"$BOEL_STATE/log.part"
         if post "log?offset=$sent" "$BOEL_STATE/log.part"; then
             sent=$((sent + $(stat -c %s "$BOEL_STATE/log.part")))
-        elif [ "$sent" -gt 0 ] && server_said 409; then
-            sent=0 # it has less than we thought; what it has it will skip
+        elif [ "$again" ] && server_said 409; then
+            sent=0 again=
         else
             return 1
         fi

@@ -19,6 +19,7 @@ class Server:
     bundle: bytes
     armed: bool = True
     lost_events: int = 0
+    forgets_log: bool = False
     events: list[tuple[str, float, str]] = dataclasses.field(default_factory=list)
     log: bytearray = dataclasses.field(default_factory=bytearray)
     asked: list[str] = dataclasses.field(default_factory=list)
@@ -45,6 +46,8 @@ class Server:
                 self.events.append(event)
                 return 204, b""
             case "POST", "log":
+                if self.forgets_log:
+                    self.log.clear()
                 offset = int(query["offset"])
                 if offset > len(self.log):
                     return 409, f"{len(self.log)}\n".encode()

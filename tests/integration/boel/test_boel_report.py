@@ -104,3 +104,13 @@ def test_log_that_the_server_does_not_take_is_given_up(
     done = boel(NO_PAUSES + "flush_log", **identity(server))
     assert done.returncode == 1
     assert done.stdout.count("pause") == 3
+
+
+def test_a_server_that_forgets_the_log_is_given_up(
+    boel: Run, server: Server, tmp_path: Path
+) -> None:
+    (tmp_path / "state/console.log").write_text("text\n" * 100_000)
+    server.forgets_log = True
+    done = boel(NO_PAUSES + "flush_log", **identity(server))
+    assert done.returncode == 1
+    assert done.stdout.count("pause") == 3
