@@ -23,7 +23,7 @@ post() {
     return 1
 }
 
-# server_said STATUS: whether the last post failed with this HTTP status.
+# server_said STATUS: whether $post_error is wget's word for this HTTP status.
 server_said() {
     case $post_error in
         *"server returned error: HTTP/"*" $1 "*) return 0 ;;

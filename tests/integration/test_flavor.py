@@ -17,8 +17,9 @@ from si.boot.closure import parse_programs
 from si.boot.flavor import Flavor, boel_source, build_flavor
 from si.boot.modules import module_name, parse_names
 from si.config import default_settings
-from si.errors import FlavorBuildFailed
+from si.errors import FlavorBuildFailed, NoSpace, PrivilegeMissing
 
+REPOSITORY = boel_source().parent
 MAX_BYTES = 20_000_000
 MAX_SECONDS = 10.0
 # How each program says that it runs; most know --version.
@@ -94,11 +95,15 @@ def test_modprobe_finds_each_module_and_what_it_needs(
 ) -> None:
     release = built[0].release
     wanted = parse_names((boel_source() / "modules.virtio").read_text())
-    aliases = ["fs-vfat", "virtio:d00000001v00001AF4", "crypto-crc32c"]
+    preferred = "crypto-crc32c"
+    aliases = ["fs-vfat", "virtio:d00000001v00001AF4", preferred]
     for name in [*wanted, *aliases]:
         lines = show_depends(name, "--dirname", str(tree), "--set-version", release)
         whole = show_depends(name, "--set-version", release)
-        assert {Path(line).name for line in lines} == {Path(line).name for line in whole}
+        names, all_names = ([Path(line).name for line in found] for found in (lines, whole))
+        assert set(names) == set(all_names)
+        if name == preferred:
+            assert names == all_names, "which of several drivers comes first is the kernel's choice"
         for line in lines:
             if line.startswith("insmod "):
                 assert Path(line.split()[1]).is_relative_to(tree)
@@ -156,7 +161,7 @@ def test_two_builds_have_one_hash(
         cwd="/",
         env={
             "PATH": os.environ["PATH"],
-            "PYTHONPATH": str(boel_source().parent),
+            "PYTHONPATH": str(REPOSITORY),
             "TMPDIR": str(scratch),
             "TZ": "Asia/Kathmandu",
             "LC_ALL": "C",
@@ -189,6 +194,37 @@ def test_a_build_that_fails_leaves_the_old_flavor(tmp_path: Path) -> None:
     assert again.modules > first.modules
     assert again.initrd.stat().st_ino != before.st_ino
     assert [path.name for path in again.initrd.parent.parent.iterdir()] == ["virtio"]
+
+
+def test_a_full_disk_leaves_the_old_flavor(tmp_path: Path) -> None:
+    settings = default_settings(tmp_path)
+    settings.flavors.mkdir(parents=True)
+    options = ["-t", "tmpfs", "-o", "size=24m", "none"]
+    subprocess.run(["mount", *options, settings.flavors], check=True)
+    try:
+        first = build_flavor(settings, flavor="virtio")
+        before = first.initrd.stat()
+        with pytest.raises(NoSpace):
+            build_flavor(settings, flavor="virtio")
+        assert first.initrd.stat() == before
+        assert [path.name for path in first.kernel.parent.parent.iterdir()] == ["virtio"]
+    finally:
+        subprocess.run(["umount", settings.flavors], check=True)
+
+
+def test_the_command_tells_what_a_user_may_not_do() -> None:
+    program = "from si.cli.mkbootpackage import main; import os; os.setuid(65534); main()"
+    with tempfile.TemporaryDirectory() as root:
+        Path(root).chmod(0o755)
+        done = subprocess.run(
+            [sys.executable, "-c", program, "--flavor", "virtio", "--root", root],
+            cwd=REPOSITORY,
+            capture_output=True,
+            text=True,
+        )
+    assert "flavors/x86_64 cannot be written to" in done.stderr
+    assert "hint: run it as root" in done.stderr
+    assert done.returncode == PrivilegeMissing.exit_code
 
 
 def test_kernel_by_its_path_and_a_name_of_ones_own(tmp_path: Path) -> None:
