@@ -13,7 +13,8 @@ from si.image.store import (
     remove_image,
     script_path,
 )
-from si.image.swap import sweep_old_trees
+from si.image.swap import leftovers, sweep_old_trees
+from si.names_check import check_name
 from si.serve.rsyncd import write_rsyncd_conf
 
 
@@ -24,13 +25,15 @@ def command(settings: Settings, *, name: str, yes: bool) -> None:
     """Remove image NAME with its layout, master script and override.
 
     An image that is in use (installs that read it, mounts in it, another command) is not removed.
+    What a capture that failed has left to resume from goes too.
     """
-    image = load_image(settings, name)
-    beside = (layout_path, script_path, override_path)
-    paths = [image.path, *(place(settings, name) for place in beside)]
-    present = [path for path in paths if path.exists()]
-    for path in present:
-        click.echo(f"remove {path}")
+    paths = [*leftovers(settings, check_name("image", name))]
+    if not paths or (settings.images / name).exists():
+        paths.append(load_image(settings, name).path)
+        paths += [place(settings, name) for place in (layout_path, script_path, override_path)]
+    for path in paths:
+        if path.exists():
+            click.echo(f"remove {path}")
     confirm(f"remove image {name}?", yes=yes)
     sweep_old_trees(settings)
     remove_image(settings, name)

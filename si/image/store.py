@@ -15,7 +15,7 @@ from si.config import Settings
 from si.errors import ImageExists, ImageInUse, ImageNotFound, NameInvalid
 from si.image.lock import lock_image, make_store
 from si.image.metadata import FACTS, Record, load_record, read_inside, write_record
-from si.image.swap import partial_paths, remove_tree, retire, staging_path
+from si.image.swap import leftovers, remove_tree, retire, staging_path
 from si.image.usage import refuse_mounts, refuse_use
 from si.names_check import check_name
 from si.system.run import run
@@ -141,23 +141,34 @@ def move_image(settings: Settings, source: str, destination: str) -> Image:
 def remove_image(settings: Settings, name: str) -> None:
     """Remove an image with its layout, master script, override, and what captures left.
 
-    Raises ImageNotFound, StoreLocked, ImageInUse.
+    Of an image that never came about, only the latter. Raises ImageNotFound, StoreLocked,
+    ImageInUse.
     """
     check_name("image", name)
     with lock_image(settings, name):
-        image = load_image(settings, name)
-        refuse_use(image.path, name)
-        override = override_path(settings, name)
-        trees = [image.path]
-        if override.is_dir() and not override.is_symlink():
-            refuse_mounts(override, name)
-            trees.append(override)
-        gone = [retire(tree, name) for tree in trees]
-        for path in (layout_path(settings, name), script_path(settings, name)):
-            path.unlink(missing_ok=True)
-        left = (staging_path(settings, name), *partial_paths(settings, name))
-        for tree in (*gone, *(path for path in left if path.exists())):
+        left = leftovers(settings, name)
+        gone = () if left and not _exists(settings.images / name) else _retire(settings, name)
+        for tree in (*gone, *left):
             remove_tree(settings, tree)
+
+
+def _retire(settings: Settings, name: str) -> tuple[Path, ...]:
+    """Take the names from an image and what stands beside it; gives the trees to remove."""
+    image = load_image(settings, name)
+    refuse_use(image.path, name)
+    trees = [image.path]
+    override = override_path(settings, name)
+    if override.is_dir() and not override.is_symlink():
+        refuse_mounts(override, name)
+        trees.append(override)
+    gone = tuple(retire(tree, name) for tree in trees)
+    for path in (layout_path(settings, name), script_path(settings, name)):
+        path.unlink(missing_ok=True)
+    return gone
+
+
+def _exists(path: Path) -> bool:
+    return path.exists() or path.is_symlink()
 
 
 def _is_image(entry: Path) -> bool:
@@ -204,7 +215,7 @@ def _refuse_taken(settings: Settings, name: str) -> None:
         script_path(settings, name),
         override_path(settings, name),
     ):
-        if path.exists() or path.is_symlink():
+        if _exists(path):
             raise ImageExists(
                 f"{path} exists already", hint="choose another name, or remove it first"
             )

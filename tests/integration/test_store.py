@@ -259,5 +259,22 @@ def _identity(*more: str) -> tuple[str, ...]:
     return (*(f"/{path}" for path in IDENTITY), *more)
 
 
+def test_what_a_first_capture_that_failed_left_can_be_dropped(settings: Settings) -> None:
+    write(settings.images / ".db.staging/etc/x", "x")
+    write(settings.images / ".db.partial-00000000000000000001-2/etc/x", "x")
+    done = si(settings.root, "rmimage", "db", "--yes")
+    assert done.returncode == 0 and ".db.staging" in done.stdout, done.stderr
+    assert everything(settings)[:2] == ["images/hand", "images/web"]
+    assert si(settings.root, "rmimage", "db", "--yes").returncode == 12
+
+
+def test_trials_of_a_killed_command_are_swept(settings: Settings) -> None:
+    ours = settings.images / f".probe-{os.getpid()}-x"
+    for path in (ours, settings.images / ".probe-4194305-x"):
+        path.mkdir()
+    sweep_old_trees(settings)
+    assert [path.name for path in settings.images.glob(".probe-*")] == [ours.name]
+
+
 def test_moving(settings: Settings) -> None:
     assert move_image(settings, "hand", "other").path == settings.images / "other"
