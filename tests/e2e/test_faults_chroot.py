@@ -56,11 +56,11 @@ def test_killed(
         [Path(sys.executable).with_name("si-chroot"), COPY, "--", *command],
         env={"SI_ROOT": str(yard.site.root)}, stdout=DEVNULL,
     )  # fmt: skip
-    wait_for(lambda: any("sleep 1000" in words for words in inside(tree)), 30, chroot)
+    wait_for(lambda: any("sleep 1000" in words for words in inside(tree)), 120, chroot)
     assert mounts_below(tree)
     os.kill(chroot.pid, signal.SIGKILL)
     assert chroot.wait() == -signal.SIGKILL
-    wait_for(lambda: not inside(tree), 5)
+    wait_for(lambda: not inside(tree), 30)
     assert mounts_below(tree) == []
     allowed = tmp_path / "allowed"
     allowed.write_text("".join(f"{path}\t{reason}\n" for path, reason in writes.items()))
