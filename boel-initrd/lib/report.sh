@@ -96,16 +96,16 @@ report_written() {
     fail "the disk is written, but the server never heard of it and would install it again"
 }
 
-# upload_log: send what the log has and the server has not; once more from its beginning when the
-# server has less than we thought (it skips what it has).
+# upload_log NAME: send what the log has and the server has not; once more from its beginning when the
+# server has less than we thought (it skips what it has). NAME: a file for the piece under way.
 upload_log() {
-    sent=0 again=yes
+    sent=0 again=yes piece=$BOEL_STATE/$1
     [ -s "$BOEL_STATE/log.sent" ] && read -r sent <"$BOEL_STATE/log.sent"
     while size=$(stat -c %s "$BOEL_STATE/console.log") && [ "$size" -gt "$sent" ]; do
         tail -c "+$((sent + 1))" "$BOEL_STATE/console.log" | head -c 262144 |
-            tr '\000' ' ' >"$BOEL_STATE/log.part"
-        if post "log?offset=$sent" "$BOEL_STATE/log.part"; then
-            sent=$((sent + $(stat -c %s "$BOEL_STATE/log.part")))
+            tr '\000' ' ' >"$piece"
+        if post "log?offset=$sent" "$piece"; then
+            sent=$((sent + $(stat -c %s "$piece")))
         elif [ "$again" ] && server_said 409; then
             sent=0 again=
         else
@@ -118,7 +118,7 @@ upload_log() {
 # start_uploads, stop_uploads: keep the server's copy of the log at most two seconds behind.
 start_uploads() {
     while :; do
-        upload_log
+        upload_log log.piece
         sleep 2
     done </dev/null >/dev/null 2>&1 &
     echo "$!" >"$BOEL_STATE/uploads.pid"
@@ -131,10 +131,11 @@ stop_uploads() {
     rm -f "$BOEL_STATE/uploads.pid"
 }
 
-# flush_log: the rest of the log, trying for some seconds.
+# flush_log: the rest of the log, trying for some seconds. What stop_uploads interrupted may still
+# write its own piece.
 flush_log() {
     for pause in 1 2 0; do
-        upload_log && return 0
+        upload_log log.last && return 0
         sleep "$pause"
     done
     return 1

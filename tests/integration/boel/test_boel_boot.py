@@ -144,12 +144,13 @@ def test_failure_is_reported_and_leaves_a_shell(
     assert f"too small: it has {DISK_BYTES} bytes, the layout needs 2000000000" in detail
     assert len(detail.splitlines()) <= 41
     assert "partition" not in server.phases
-    machine.wait_for(lambda: "This machine waits here" in machine.text, "words on the console")
+    machine.wait_for(lambda: "BOEL# " in machine.text, "prompt")
+    assert "This machine waits here" in machine.text
     log = server.log.decode("utf-8", "replace")
     assert "odd  \ufffd bytes" in log
     assert "too small" in log
     assert "kernel: " in log
-    machine.wait_for(lambda: "BOEL# " in machine.text, "prompt")
+    assert "This machine waits here" in log
     machine.type("id -u; echo sh''ell")
     machine.wait_for(lambda: "\n0\nshell\n" in machine.text, "answer of a root shell")
     assert machine.process.poll() is None

@@ -82,17 +82,17 @@ def test_log_is_sent_on_from_where_the_server_is(boel: Run, server: Server, tmp_
     log = tmp_path / "state/console.log"
     text = b"".join(b"line %d \xff\x00 end\n" % number for number in range(40_000))
     log.write_bytes(text[:300_000])
-    sent = boel("upload_log", **identity(server))
+    sent = boel("upload_log piece", **identity(server))
     assert sent.returncode == 0, sent.stderr
     assert bytes(server.log) == text[:300_000].replace(b"\x00", b" ")
     log.write_bytes(text)
     server.log.clear()
-    again = boel("upload_log", **identity(server))
+    again = boel("upload_log piece", **identity(server))
     assert again.returncode == 0, again.stderr
     assert bytes(server.log) == text.replace(b"\x00", b" ")
     assert sum("offset=0" in line for line in server.asked) == 2
     count = len(server.asked)
-    assert boel("upload_log", **identity(server)).returncode == 0
+    assert boel("upload_log piece", **identity(server)).returncode == 0
     assert len(server.asked) == count, "there was nothing to send"
 
 
