@@ -52,3 +52,10 @@ def yard(lab_folder: Path, accelerator: Accelerator) -> Iterator[Yard]:
     """The server and the clients of the tests of faults."""
     with Yard(FOLDER.with_name("faults"), lab_folder, accelerator) as made:
         yield made
+
+
+@pytest.fixture
+def _switched_off_afterwards(yard: Yard) -> Iterator[None]:
+    """A test that fails must not leave its machines to the next one."""
+    yield
+    yard.switch_off()

@@ -115,6 +115,11 @@ class Yard:
         """The same machine, switched on once more, and free to boot again."""
         return self._keep(machine.spec.name, replace(machine.spec, reboots=True))
 
+    def switch_off(self) -> None:
+        """Every machine, wherever it stands."""
+        for machine in self._machines.values():
+            machine.kill()
+
     def disk(self, client: str, size: int = DISK_BYTES) -> Path:
         """An empty disk."""
         return make_disk(self.folder / f"{client}.raw", size)

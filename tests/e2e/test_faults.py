@@ -11,6 +11,8 @@ import signal
 import time
 from pathlib import Path
 
+import pytest
+
 from scripts.lab.machine import Machine
 from si.system.run import run
 from tests.e2e.fault_yard import (
@@ -19,6 +21,7 @@ from tests.e2e.fault_yard import (
     address,
 )
 
+pytestmark = pytest.mark.usefixtures("_switched_off_afterwards")
 BOOT_S = 600
 INSTALL_S = 1200
 PART_BYTES = 4 << 20

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 
+import pytest
+
 from scripts.lab.machine import Machine
 from tests.e2e.fault_yard import LAYOUT_BYTES, Yard, digest, fill_disk
 
+pytestmark = pytest.mark.usefixtures("_switched_off_afterwards")
 BOOT_S = 600
 
 
