@@ -38,6 +38,13 @@ def start_to_image(yard: Yard, machine: Machine) -> None:
         time.sleep(0.05)
 
 
+def wait_installed(machine: Machine) -> None:
+    """Until the install has ended well and the machine has switched itself off."""
+    end = machine.console.expect(r"THE INSTALL FAILED|done: reboot", INSTALL_S)[0]
+    assert end == "done: reboot", machine.console.tail()
+    machine.wait_exit(BOOT_S)
+
+
 def bytes_sent(yard: Yard, client: str) -> int:
     """What went to the client through an rsync connection that is open now."""
     sockets = ["ss", "--no-header", "--tcp", "--numeric", "--info", "sport", "=", ":873",
@@ -74,7 +81,7 @@ def test_power_cuts(yard: Yard) -> None:
     table = yard.site.run("monitor").text
     assert re.search(r"^thrice .*no attempts left, it boots its own disk", table, re.M), table
 
-    cut.wait_exit(INSTALL_S)
+    wait_installed(cut)
     state = yard.site.states()["cut"]
     assert (state["state"], state["attempts"]) == ("written", 2)
     assert yard.boots_disk("cut")
@@ -142,7 +149,7 @@ def test_server_killed(yard: Yard) -> None:
     end_transfers(yard)
     time.sleep(3)  # how long the server is away
     yard.site.start_server()
-    machine.wait_exit(INSTALL_S)
+    wait_installed(machine)
     state = yard.site.states()["survivor"]
     assert (state["state"], state["attempts"]) == ("written", 1)
     assert not before & rsync_processes(yard)
