@@ -27,6 +27,7 @@ _LABEL_LENGTHS = {
     **dict.fromkeys((FilesystemType.EXT2, FilesystemType.EXT3, FilesystemType.EXT4), 16),
     FilesystemType.XFS: 12,
     FilesystemType.VFAT: 11,
+    FilesystemType.BTRFS: 255,
     FilesystemType.SWAP: 15,
 }
 _UUID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")

@@ -55,7 +55,7 @@ def read_disk(element: etree._Element, faults: Faults) -> Disk:
     if device is not None and not is_device(device):
         found.problem(f'dev="{device}" is no path of a disk: write one like /dev/vda')
         device = None
-    return Disk(device or NO_DEVICE, label, tuple(partitions), capacity, found.line)
+    return Disk(device or NO_DEVICE, label, tuple(partitions), capacity, source_line=found.line)
 
 
 def is_device(text: str) -> bool:
@@ -146,7 +146,7 @@ def _read_partition(
         found.problem("p_name may have 36 characters at most, all of them printable")
     name = None if name == "-" else name
     number = NO_NUMBER if number is None else number
-    return Partition(number, size, kind, flags, name, type_id, found.line)
+    return Partition(number, size, kind, flags, name, type_id, source_line=found.line)
 
 
 def _read_size(found: Attributes, unit: str) -> Size:

@@ -144,7 +144,7 @@ def _plain_source(found: Attributes, text: str | None) -> str | None:
 
 def _make_entry(found: Attributes, line: _Line, partitions: Collection[str]) -> Entry | None:
     plain_type = "vfat" if line.type in _FAT_SIZES else line.type
-    makeable = plain_type in tuple(FilesystemType)
+    makeable = plain_type in tuple(FilesystemType) and plain_type not in _LATER
     ours = line.device in partitions
     if makeable and (line.format or ours):
         return _make_filesystem(found, line, FilesystemType(plain_type))

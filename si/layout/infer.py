@@ -167,7 +167,8 @@ def _normal_type(part: FoundPartition, label: LabelType) -> str:
 
 
 def _type_of(part: FoundPartition) -> FilesystemType | None:
-    return FilesystemType(part.fstype) if part.fstype in tuple(FilesystemType) else None
+    made = part.fstype in tuple(FilesystemType) and part.fstype != FilesystemType.BTRFS
+    return FilesystemType(part.fstype) if made else None
 
 
 def _infer_entries(facts: Facts, inventory: Inventory, disks: set[str]) -> Iterator[Entry]:
