@@ -23,6 +23,9 @@ from si.layout.model import (
     Mount,
     partition_path,
 )
+from si.layout.pending import boot_firmware, pending_features
+
+__all__ = ["boot_devices", "boot_firmware", "check_layout", "warn_of_layout"]
 
 Found = Iterator[tuple[int, str]]
 FLAVORS_NOW = ("grub2", "grub")
@@ -36,15 +39,14 @@ def check_layout(layout: Layout, file: str) -> tuple[Problem, ...]:
 def warn_of_layout(layout: Layout, file: str) -> tuple[Problem, ...]:
     """What is worth a second look in a layout without problems."""
     tables = (table_warnings(disk) for disk in layout.disks)
-    return _problems(file, _links(layout), *tables, mount_warnings(layout), _boot_warnings(layout))
-
-
-def boot_firmware(layout: Layout) -> Firmware:
-    """How the installed system starts: what <bootloader> says, else efi where there is an ESP."""
-    if layout.bootloader is not None:
-        return layout.bootloader.firmware
-    esp = any(Flag.ESP in part.flags for disk in layout.disks for part in disk.partitions)
-    return Firmware.EFI if esp else Firmware.LEGACY
+    return _problems(
+        file,
+        _links(layout),
+        *tables,
+        mount_warnings(layout),
+        _boot_warnings(layout),
+        pending_features(layout),
+    )
 
 
 def boot_devices(layout: Layout) -> tuple[str, ...]:
@@ -133,8 +135,6 @@ def _efi(layout: Layout) -> Found:
 def _boot_warnings(layout: Layout) -> Found:
     bootloader = layout.bootloader
     line = bootloader.source_line if bootloader is not None else 1
-    if boot_firmware(layout) is Firmware.EFI:
-        yield line, "UEFI is not supported yet: no master script can be made of this layout"
     if bootloader is not None and bootloader.default_entry not in (None, "0"):
         text = "default_entry is not used yet: the image's newest kernel is started"
         yield line, text

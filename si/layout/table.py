@@ -104,6 +104,11 @@ class Disk:
     source_line: int = field(default=0, compare=False)
 
     @property
+    def has_plain_alignment(self) -> bool:
+        """Whether partitions begin at whole MiB, as they always may."""
+        return self.alignment == MIB
+
+    @property
     def keeps_table(self) -> bool:
         """Whether the partition table is checked rather than written."""
         return self.keep or any(part.keep for part in self.partitions)

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from si.errors import DocumentInvalid, Problem
-from si.layout.check import boot_firmware
-from si.layout.model import Disk, Firmware, Layout
+from si.layout.model import Disk, Layout
+from si.layout.pending import pending_features
 from si.script.bootloader import bootloader_steps, kernel_arguments
 from si.script.filesystems import DESTINATION, format_steps, fstab_lines, mount_steps
 from si.script.identifiers import Identifier, IdentifierKind, identifiers
@@ -42,10 +42,9 @@ def plan(
     when that is not known; `file` names the layout in problems. Raises DocumentInvalid for a
     layout that is right but that this version cannot install.
     """
-    if boot_firmware(layout) is Firmware.EFI:
-        line = layout.bootloader.source_line if layout.bootloader is not None else 1
-        text = 'UEFI is not supported yet: write install_type="legacy", or leave out flags="esp"'
-        raise DocumentInvalid([Problem(file, line, text)])
+    pending = [Problem(file, line, text) for line, text in pending_features(layout)]
+    if pending:
+        raise DocumentInvalid(pending)
     return tuple(
         (
             Require(tuple(identifier.variable for identifier in identifiers(layout))),
