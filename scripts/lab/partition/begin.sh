@@ -1,0 +1,75 @@
+# shellcheck shell=sh
+# What comes before each script of this folder: it partitions the blank disks $1, $2, ... by hand and
+# makes this running system bootable from them. Nothing of si is used here, for these disks judge it.
+set -eu
+NEW=/new
+
+# part DISK NUMBER
+part() {
+    case $1 in
+        *[0-9]) echo "$1p$2" ;;
+        *) echo "$1$2" ;;
+    esac
+}
+
+# table DISK: sfdisk's words on standard input, and wait for the devices.
+table() {
+    sfdisk --quiet --wipe always "$1"
+    udevadm settle
+}
+
+uuid() {
+    blkid -p -s UUID -o value "$1"
+}
+
+# put DEVICE PLACE [OPTIONS]: mount below the new root.
+put() {
+    mkdir -p "$NEW$2"
+    mount ${3:+-o "$3"} "$1" "$NEW$2"
+}
+
+copy_system() {
+    for place in / /boot/; do
+        mkdir -p "$NEW$place"
+        rsync -aHAXSx --numeric-ids --exclude=/new --exclude=/lost+found --exclude='/var/log/journal/*' \
+            "$place" "$NEW$place"
+    done
+}
+
+# add_to_initramfs FILE...: files of the new system, at the same places in its initramfs.
+add_to_initramfs() {
+    for image in "$NEW"/boot/initrd.img-*; do
+        truncate --size=%4 "$image"
+        (cd "$1" && find . -mindepth 1 | cpio --quiet -o -H newc) >>"$image"
+    done
+}
+
+inside() {
+    for folder in dev proc sys run; do
+        mountpoint -q "$NEW/$folder" || mount --rbind "/$folder" "$NEW/$folder"
+    done
+    chroot "$NEW" "$@"
+}
+
+# boot_from_bios DISK...
+boot_from_bios() {
+    for disk in "$@"; do
+        inside grub-install --target=i386-pc "$disk"
+    done
+    inside update-grub
+}
+
+# boot_from_uefi: into the ESP at /boot/efi, and the place that firmware without entries looks at.
+boot_from_uefi() {
+    inside grub-install --target=x86_64-efi --efi-directory=/boot/efi --no-nvram \
+        --force-extra-removable
+    inside update-grub
+}
+
+finish() {
+    for folder in dev proc sys run; do
+        ! mountpoint -q "$NEW/$folder" || umount --lazy --recursive "$NEW/$folder"
+    done
+    umount --recursive "$NEW"
+    sync
+}

@@ -1,0 +1,82 @@
+"""The rows of the matrix: what each golden client of another layout is made of.
+
+Pure. How its disks are partitioned stands in partition/NAME.sh, which a machine of the lab runs by
+hand (`row_golden`); what is done with it, in `matrix`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from scripts.lab.disk import Place
+from scripts.lab.hardware import Bus, Firmware
+
+PASSPHRASE = "four words of it"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """A golden client, and the machines that are installed from it."""
+
+    name: str
+    firmware: Firmware
+    bus: Bus = Bus.VIRTIO
+    disks_mib: tuple[int, ...] = (3072,)
+    """Sizes of the golden client's disks; the clients' are larger by a third."""
+    sector_bytes: int = 512
+    flavor: str = "virtio"
+    boot_rom: bool = True
+    places: Mapping[str, Place] = field(default_factory=dict)
+    """File systems that this machine can mount; empty: read from inside a machine."""
+    fstab: int = 3
+    """Lines of fstab for disks."""
+    in_layout: tuple[str, ...] = ()
+    """Words that the captured layout must hold."""
+    passphrase: bool = False
+    """It is asked for on the console at each start."""
+
+
+XFS = "ro,norecovery"
+BTRFS = "ro,norecovery"
+ROWS = {
+    row.name: row
+    for row in (
+        Row(
+            name="uefi-nvme-xfs", firmware=Firmware.UEFI, bus=Bus.NVME, flavor="standard",
+            boot_rom=False, fstab=4, places={"/": Place(4, XFS), "/boot": Place(2)},
+            in_layout=("/dev/nvme0n1", "gpt", "esp", "xfs", "vfat"),
+        ),
+        Row(
+            name="bios-gpt", firmware=Firmware.BIOS, places={"/": Place(4), "/boot": Place(2)},
+            in_layout=("/dev/vda", "gpt", "bios_grub"),
+        ),
+        Row(
+            name="bios-logical", firmware=Firmware.BIOS, fstab=5,
+            places={"/": Place(2), "/boot": Place(1), "/home": Place(6), "/srv": Place(7, XFS)},
+            in_layout=("/dev/vda", "msdos", "logical", "xfs"),
+        ),
+        Row(
+            name="uefi-raid1-lvm", firmware=Firmware.UEFI, disks_mib=(3072, 3072), fstab=5,
+            in_layout=("/dev/vdb", "/dev/md", "vg-main", "var-log"),
+        ),
+        Row(
+            name="uefi-luks", firmware=Firmware.UEFI, passphrase=True,
+            in_layout=("root_crypt", "luks"),
+        ),
+        Row(
+            name="bios-btrfs", firmware=Firmware.BIOS, fstab=4,
+            places={"/": Place(3, f"{BTRFS},subvol=@"), "/home": Place(3, f"{BTRFS},subvol=@home"),
+                    "/var/log": Place(3, f"{BTRFS},subvol=@var-log")},
+            in_layout=("btrfs", "@home", "@var-log"),
+        ),
+        Row(
+            name="sata-standard", firmware=Firmware.BIOS, bus=Bus.SATA, flavor="standard",
+            places={"/": Place(3), "/boot": Place(1)}, in_layout=("/dev/sda", "msdos"),
+        ),
+        Row(
+            name="uefi-4k", firmware=Firmware.UEFI, sector_bytes=4096, fstab=4,
+            places={"/": Place(4), "/boot": Place(2)}, in_layout=("gpt", "esp", "LABEL=system"),
+        ),
+    )
+}  # fmt: skip
