@@ -31,7 +31,7 @@ class Feature(StrEnum):
     ALIGNMENT = "alignment"
 
 
-PENDING = frozenset(Feature)
+PENDING = frozenset(Feature) - {Feature.UEFI}
 
 
 def pending_features(layout: Layout) -> Found:

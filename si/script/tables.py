@@ -89,12 +89,17 @@ def partition_steps(disk: Disk, layout: Layout) -> Iterator[Step]:
 
 def _growing(layout: Layout) -> list[Partition]:
     paths = layout.partition_paths()
-    parts = (paths[f.device][1] for f in layout.filesystems if f.type is not FilesystemType.SWAP)
+    parts = (
+        paths[f.device][1]
+        for f in layout.filesystems
+        if f.type is not FilesystemType.SWAP and f.device in paths
+    )
     return [part for part in parts if not isinstance(part.size, Fixed)]
 
 
 def _fixed_bytes(filesystem: Filesystem, layout: Layout) -> int:
-    size = layout.partition_paths()[filesystem.device][1].size
+    paths = layout.partition_paths()
+    size = paths[filesystem.device][1].size if filesystem.device in paths else None
     swap = filesystem.type is FilesystemType.SWAP
     return size.size if isinstance(size, Fixed) and not swap else 0
 
