@@ -21,14 +21,14 @@ from scripts.lab.golden import MAC as GOLDEN_MAC
 from scripts.lab.hardware import Firmware
 from scripts.lab.machine import Boot, Machine, Spec, make_disk
 from scripts.lab.network import Network
-from scripts.lab.proof import compare_disk
 from scripts.lab.report import Report
 from scripts.lab.row_golden import ensure_maker, ensure_rows
-from scripts.lab.row_proof import mounted_row
-from scripts.lab.rows import PASSPHRASE, Row
+from scripts.lab.row_proof import prove_row
+from scripts.lab.rows import PASSPHRASE, ROWS, Row
 from scripts.lab.site import ADDRESSES, IMAGE, MACS, Site
 from scripts.lab.ssh import Login
 
+LAYOUTS = Path(__file__).with_name("layouts")
 CLIENT = "web1"
 INSTALL_S = 900
 BOOT_S = 300
@@ -42,6 +42,7 @@ class RowStory:
         self.folder = folder
         self.report = report
         self.row = row
+        self.golden_row = ROWS[row.source] if row.source else row
         self._open = ExitStack()
         self._machine: Machine | None = None
 
@@ -61,13 +62,15 @@ class RowStory:
         self.prove()
         self.boot()
         self.boot_again()
+        if self.row.mirrored:
+            self.boot_with_a_disk_removed()
         self.report.end()
 
     def set_up(self) -> None:
         """The golden client's disks, a network with DNS and DHCP, and the server."""
-        with self.report.phase("golden disks", f"{self.row.name}: made by hand, kept"):
+        with self.report.phase("golden disks", f"{self.golden_row.name}: made by hand, kept"):
             self.golden = Golden(disk=ensure_maker(FOLDER, _say).disk, key=FOLDER / "id_ed25519")
-            self.golden_disks = ensure_rows(FOLDER, [self.row], _say)[self.row.name]
+            self.golden_disks = ensure_rows(FOLDER, [self.golden_row], _say)[self.golden_row.name]
         with self.report.phase("server", "network, DNS, DHCP, si-server, flavor"):
             self.accelerator = choose_accelerator(FOLDER).name
             self.network = self._open.enter_context(Network())
@@ -84,7 +87,7 @@ class RowStory:
     def capture(self) -> None:
         """Boot the golden client and take its image."""
         with self.report.phase("golden client", "boots from its own disks"):
-            self._start("golden", GOLDEN_MAC, self.golden_disks, Boot.DISK, keep_disks=False)
+            self._start("golden", self.golden_disks, Boot.DISK)
             login = Login(self.network, GOLDEN_ADDRESS, self.golden.key)
             login.wait(BOOT_S)
             self.golden_identity = patch.read_identity(login)
@@ -92,10 +95,13 @@ class RowStory:
         with self.report.phase("capture", f"si-getimage --image {IMAGE}"):
             self.site.run("getimage", "--golden-client", GOLDEN_ADDRESS, "--image", IMAGE, "--yes")
             layout = (self.site.var / f"layouts/{IMAGE}.xml").read_text()
-            missing = [word for word in self.row.in_layout if word not in layout]
+            missing = [word for word in self.golden_row.in_layout if word not in layout]
             self.report.check(
                 "captured", not missing, f"the layout lacks {missing}" if missing else "layout"
             )
+            if self.row.source:
+                self.site.run("mkautoinstallscript", "--image", IMAGE,
+                              "--layout", LAYOUTS / f"{self.row.name}.xml")  # fmt: skip
         self._kill()
 
     def install(self) -> None:
@@ -109,7 +115,7 @@ class RowStory:
                 make_disk(self.folder / f"{number}.raw", (mib << 20) * 4 // 3 >> 20 << 20)
                 for number, mib in enumerate(self.row.disks_mib)
             )
-            machine = self._start(CLIENT, MACS[CLIENT], self.disks, Boot.NETWORK, reboots=False)
+            machine = self._start(CLIENT, self.disks, Boot.NETWORK, reboots=False)
             machine.wait_exit(INSTALL_S)
         state = self.site.states()[CLIENT]["state"]
         self.report.check("written", state == "written", state)
@@ -117,16 +123,13 @@ class RowStory:
     def prove(self) -> None:
         """Read the written disks before they boot."""
         with self.report.phase("proof", "every path of the written disks against the image"):
-            with mounted_row(self.row, self.disks, self.folder / "mnt") as tree:
-                ok, detail = compare_disk(
-                    self.site.image, tree, self.folder / "proof.txt", allowed="matrix"
-                )
+            ok, detail = prove_row(self.row, self.disks, self.site.image, self.folder)
             self.report.check("identical", ok, detail)
 
     def boot(self) -> None:
         """From the network again: its own disks boot, and it reports."""
         with self.report.phase("boot", "from the network, into the installed system"):
-            self._start(CLIENT, MACS[CLIENT], self.disks, Boot.NETWORK)
+            self._start(CLIENT, self.disks, Boot.NETWORK)
             state = self.site.wait_state(CLIENT, "installed", BOOT_S)
             self.report.check("installed", True, f"reported image {state['image']}")
             self._check_booted()
@@ -135,8 +138,17 @@ class RowStory:
         """From the disks; UEFI firmware has forgotten its entries meanwhile."""
         with self.report.phase("second boot", "from the disks, with a firmware that knows nothing"):
             self._nvram.unlink(missing_ok=True)
-            self._start(CLIENT, MACS[CLIENT], self.disks, Boot.DISK)
+            self._start(CLIENT, self.disks, Boot.DISK)
             self._check_booted()
+
+    def boot_with_a_disk_removed(self) -> None:
+        """Each disk alone must do; what is written meanwhile is forgotten."""
+        for gone in range(len(self.disks)):
+            with self.report.phase("one disk", f"without disk {gone}"):
+                self._nvram.unlink(missing_ok=True)
+                left = (*self.disks[:gone], *self.disks[gone + 1 :])
+                self._start(CLIENT, left, Boot.DISK, keep_disks=False)
+                self._check_booted()
 
     def _check_booted(self) -> None:
         login = Login(self.network, ADDRESSES[CLIENT], self.golden.key)
@@ -156,17 +168,19 @@ class RowStory:
         return self.folder / f"{CLIENT}.nvram"
 
     def _start(
-        self, name: str, mac: str, disks: tuple[Path, ...], boot: Boot, *,
+        self, name: str, disks: tuple[Path, ...], boot: Boot, *,
         reboots: bool = True, keep_disks: bool = True,
     ) -> Machine:  # fmt: skip
         """The one machine that runs, in place of an earlier one."""
         self._kill()
-        row = self.row
+        golden = name != CLIENT
+        row = self.golden_row if golden else self.row
         spec = Spec(
-            name=name, mac=mac, disks=disks, accelerator=self.accelerator, boot=boot,
-            reboots=reboots, keep_disks=keep_disks, firmware=row.firmware, bus=row.bus,
+            name=name, mac=GOLDEN_MAC if golden else MACS[CLIENT], disks=disks, boot=boot,
+            accelerator=self.accelerator, reboots=reboots,
+            keep_disks=keep_disks and not golden, firmware=row.firmware, bus=row.bus,
             sector_bytes=row.sector_bytes, boot_rom=row.boot_rom,
-            nvram=self._nvram if name == CLIENT else None,
+            nvram=None if golden else self._nvram,
         )  # fmt: skip
         machine = Machine(self.network, spec, self.folder / f"{name}.console")
         self._open.callback(machine.kill)

@@ -1,24 +1,79 @@
-"""The written disks of a row put together for reading, on this machine.
+"""The written disks of a row against their image, before they boot.
 
-Arrays and volumes are found by their place on the disk, as mdadm and LVM themselves tell it, so
-that a kernel without their drivers serves too.
+Plain file systems are mounted here. Arrays, volumes and encrypted partitions need drivers that this
+machine's kernel may lack: a machine of the lab opens those, as partition/look/ROW.sh says, and the
+comparing program runs there, on a disk with a copy of the image.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
-from scripts.lab.disk import mounted_tree
-from scripts.lab.errors import LabError
-from scripts.lab.rows import Row
+from scripts.lab.accel import choose_accelerator
+from scripts.lab.disk import attached, mounted, mounted_tree
+from scripts.lab.golden import ADDRESS, FOLDER, MAC
+from scripts.lab.hardware import Attached, Bus
+from scripts.lab.machine import Machine, Spec, make_disk
+from scripts.lab.network import Network
+from scripts.lab.proof import ALLOWED, COMPARE, SHOWN, compare_disk
+from scripts.lab.row_golden import BOOT_S, SCRIPTS, ensure_maker
+from scripts.lab.rows import PASSPHRASE, Row
+from scripts.lab.ssh import Login
+from si.system.run import run
+
+LIST = "matrix"
+IMAGE_MIB = 2048
+COMPARE_S = 900
 
 
-@contextmanager
-def mounted_row(row: Row, disks: Sequence[Path], tree: Path) -> Iterator[Path]:
-    """The file systems of a row's disks, read-only, put together at `tree`."""
+def prove_row(row: Row, disks: Sequence[Path], image: Path, folder: Path) -> tuple[bool, str]:
+    """Whether the disks equal `image` but for a closed list, and a line about it."""
+    output = folder / "proof.txt"
     if not row.places:
-        raise LabError(f"{row.name} cannot be read on this machine yet")
-    with mounted_tree(disks[0], row.places, tree) as root:
-        yield root
+        return _prove_inside(row, disks, image, folder, output)
+    with mounted_tree(disks[0], row.places, folder / "mnt") as tree:
+        return compare_disk(image, tree, output, allowed=LIST)
+
+
+def _prove_inside(
+    row: Row, disks: Sequence[Path], image: Path, folder: Path, output: Path
+) -> tuple[bool, str]:
+    maker = ensure_maker(FOLDER, print)
+    copy = _copy_image(image, folder)
+    spec = Spec(
+        name="reader", mac=MAC, disks=(maker.disk,), keep_disks=False,
+        accelerator=choose_accelerator(FOLDER).name,
+        more=(Attached(copy, keep=False),
+              *(Attached(path, row.sector_bytes, keep=False) for path in disks)),
+    )  # fmt: skip
+    with Network() as network, Machine(network, spec, folder / "reader.console"):
+        login = Login(network, ADDRESS, maker.key)
+        login.wait(BOOT_S)
+        login.copy_to(COMPARE, "/run/compare.py")
+        login.copy_to(ALLOWED / f"{LIST}.txt", "/run/allowed")
+        names = [Bus.VIRTIO.device(number) for number in range(2, 2 + len(disks))]
+        look = (SCRIPTS / "begin.sh").read_bytes() + (SCRIPTS / f"look/{row.name}.sh").read_bytes()
+        login.run(["env", f"PASSPHRASE={PASSPHRASE}", "sh", "-s", "--", *names], stdin=look)
+        done = login.run(
+            "mkdir -p /image && mount -o ro,noload /dev/vdb /image && "
+            "python3 /run/compare.py /image /new --allow /run/allowed",
+            timeout_s=COMPARE_S, check=False,
+        )  # fmt: skip
+    output.write_bytes(done.stdout + done.stderr)
+    lines = (done.text + done.stderr.decode("utf-8", "replace")).splitlines() or ["no output"]
+    return done.exit_code == 0, lines[-1] if done.exit_code == 0 else " | ".join(lines[:SHOWN])
+
+
+def _copy_image(image: Path, folder: Path) -> Path:
+    """The image's tree on a disk of its own."""
+    copy = make_disk(folder / "image.raw", IMAGE_MIB << 20)
+    run(["mkfs.ext4", "-q", "-F", copy])
+    with ExitStack() as stack:
+        device = stack.enter_context(attached(copy, read_only=False))
+        point = folder / "mnt"
+        point.mkdir(exist_ok=True)
+        stack.enter_context(mounted(device, point))
+        run(["rsync", "-aHAXS", "--numeric-ids", f"{image}/", f"{point}/"])
+    return copy

@@ -35,6 +35,11 @@ class Row:
     """Words that the captured layout must hold."""
     passphrase: bool = False
     """It is asked for on the console at each start."""
+    source: str = ""
+    """Of a retarget: the row whose golden client is captured; layouts/NAME.xml is what is installed
+    instead of the layout that was captured."""
+    mirrored: bool = False
+    """Boots with any one of its disks removed."""
 
 
 XFS = "ro,norecovery"
@@ -58,7 +63,7 @@ ROWS = {
         ),
         Row(
             name="uefi-raid1-lvm", firmware=Firmware.UEFI, disks_mib=(3072, 3072), fstab=5,
-            in_layout=("/dev/vdb", "/dev/md", "vg-main", "var-log"),
+            in_layout=("/dev/vdb", "/dev/md", "vg-main", "var-log"), mirrored=True,
         ),
         Row(
             name="uefi-luks", firmware=Firmware.UEFI, passphrase=True,
@@ -77,6 +82,21 @@ ROWS = {
         Row(
             name="uefi-4k", firmware=Firmware.UEFI, sector_bytes=4096, fstab=4,
             places={"/": Place(4), "/boot": Place(2)}, in_layout=("gpt", "esp", "LABEL=system"),
+        ),
+        Row(
+            name="to-smaller", source="bios-logical", firmware=Firmware.BIOS, fstab=2,
+            disks_mib=(1024,), places={"/": Place(1)},
+        ),
+        Row(
+            name="to-nvme-lvm", source="bios-logical", firmware=Firmware.UEFI, bus=Bus.NVME,
+            fstab=4,
+        ),
+        Row(
+            name="to-raid1", source="bios-logical", firmware=Firmware.BIOS, fstab=2,
+            disks_mib=(2048, 2048), mirrored=True,
+        ),
+        Row(
+            name="to-luks", source="bios-logical", firmware=Firmware.UEFI, passphrase=True,
         ),
     )
 }  # fmt: skip

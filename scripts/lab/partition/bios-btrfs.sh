@@ -1,4 +1,4 @@
-# shellcheck shell=sh
+# shellcheck shell=sh disable=SC2154  # begin.sh comes before it
 table "$1" <<END
 label: gpt
 size=1MiB, type=21686148-6449-6E6F-744E-656564454649
@@ -23,5 +23,6 @@ UUID=$(uuid "$(part "$1" 3)") /home btrfs subvol=@home 0 0
 UUID=$(uuid "$(part "$1" 3)") /var/log btrfs subvol=@var-log,compress=zstd 0 0
 UUID=$(uuid "$(part "$1" 2)") none swap sw 0 0
 END
+menu "UUID=$(uuid "$(part "$1" 3)")" "$(part "$1" 3)" /@/boot rootflags=subvol=@
 boot_from_bios "$1"
 finish

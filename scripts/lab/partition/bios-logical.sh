@@ -1,4 +1,4 @@
-# shellcheck shell=sh
+# shellcheck shell=sh disable=SC2154  # begin.sh comes before it
 table "$1" <<END
 label: dos
 size=192MiB, type=83, bootable
@@ -25,5 +25,6 @@ UUID=$(uuid "$(part "$1" 6)") /home ext4 nodev,nosuid 0 2
 UUID=$(uuid "$(part "$1" 7)") /srv xfs noatime 0 2
 UUID=$(uuid "$(part "$1" 5)") none swap sw 0 0
 END
+menu "UUID=$(uuid "$(part "$1" 2)")" "$(part "$1" 1)" ""
 boot_from_bios "$1"
 finish

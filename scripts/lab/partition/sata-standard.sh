@@ -1,4 +1,4 @@
-# shellcheck shell=sh
+# shellcheck shell=sh disable=SC2154  # begin.sh comes before it
 table "$1" <<END
 label: dos
 size=192MiB, type=83, bootable
@@ -16,5 +16,6 @@ UUID=$(uuid "$(part "$1" 3)") / ext4 errors=remount-ro 0 1
 UUID=$(uuid "$(part "$1" 1)") /boot ext4 defaults 0 2
 UUID=$(uuid "$(part "$1" 2)") none swap sw 0 0
 END
+menu "UUID=$(uuid "$(part "$1" 3)")" "$(part "$1" 1)" ""
 boot_from_bios "$1"
 finish

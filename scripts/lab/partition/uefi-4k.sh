@@ -1,4 +1,4 @@
-# shellcheck shell=sh
+# shellcheck shell=sh disable=SC2154  # begin.sh comes before it
 table "$1" <<END
 label: gpt
 size=300MiB, type=U
@@ -20,5 +20,6 @@ UUID=$(uuid "$(part "$1" 2)") /boot ext4 defaults 0 2
 UUID=$(uuid "$(part "$1" 1)") /boot/efi vfat umask=0077 0 1
 UUID=$(uuid "$(part "$1" 3)") none swap sw 0 0
 END
+menu LABEL=system "$(part "$1" 2)" ""
 boot_from_uefi
 finish

@@ -1,4 +1,4 @@
-# shellcheck shell=sh
+# shellcheck shell=sh disable=SC2154  # begin.sh comes before it
 table "$1" <<END
 label: gpt
 size=128MiB, type=U
@@ -25,6 +25,7 @@ mkdir -p /tmp/more/cryptroot
 cp "$NEW/etc/crypttab" /tmp/more/cryptroot/crypttab
 add_to_initramfs /tmp/more
 rm -r /tmp/more
+menu /dev/mapper/root_crypt "$(part "$1" 2)" ""
 boot_from_uefi
 finish
 cryptsetup close root_crypt

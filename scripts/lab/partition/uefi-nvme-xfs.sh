@@ -1,4 +1,4 @@
-# shellcheck shell=sh disable=SC2154
+# shellcheck shell=sh disable=SC2154  # begin.sh comes before it
 table "$1" <<END
 label: gpt
 size=128MiB, type=U, name="EFI system"
@@ -20,5 +20,6 @@ UUID=$(uuid "$(part "$1" 2)") /boot ext4 defaults 0 2
 UUID=$(uuid "$(part "$1" 1)") /boot/efi vfat umask=0077 0 1
 UUID=$(uuid "$(part "$1" 3)") none swap sw 0 0
 END
+menu "UUID=$(uuid "$(part "$1" 4)")" "$(part "$1" 2)" ""
 boot_from_uefi
 finish

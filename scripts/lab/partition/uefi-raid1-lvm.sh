@@ -1,4 +1,4 @@
-# shellcheck shell=sh
+# shellcheck shell=sh disable=SC2154  # begin.sh comes before it
 for disk in "$1" "$2"; do
     table "$disk" <<END
 label: gpt
@@ -38,6 +38,7 @@ mkdir -p /tmp/more/etc/mdadm
 cp "$NEW/etc/mdadm/mdadm.conf" /tmp/more/etc/mdadm/mdadm.conf
 add_to_initramfs /tmp/more
 rm -r /tmp/more
+menu /dev/mapper/vg--main-root /dev/md0 ""
 boot_from_uefi
 mkdir -p /second
 mount "$(part "$2" 1)" /second
