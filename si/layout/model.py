@@ -201,6 +201,19 @@ class Layout:
         ordered, circular = stack((*self.raids, *self.crypts, *self.volume_groups))
         return (*ordered, *circular)
 
+    @property
+    def circular_layers(self) -> tuple[Layer, ...]:
+        """Layers that stand, over others or directly, on themselves; none in a checked layout."""
+        return stack((*self.raids, *self.crypts, *self.volume_groups))[1]
+
+    def layer_on(self, device: str) -> Layer | None:
+        """The array, encryption or volume group that a device is a member of."""
+        return next((layer for layer in self.layers if device in layer.holds), None)
+
+    def layer_of(self, device: str) -> Layer | None:
+        """The array, encryption or volume group that offers a device."""
+        return next((layer for layer in self.layers if device in layer.devices), None)
+
     def disks_below(self, device: str) -> tuple[Disk, ...]:
         """The disks that a partition, an array or a volume lies on, in the order of `disks`."""
         below, seen = [device], set[str]()
