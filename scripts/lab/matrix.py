@@ -1,4 +1,4 @@
-"""One row of the matrix: a running machine of some layout becomes an image, blank disks its copy.
+"""Rows of the matrix: a running machine of some layout becomes an image, blank disks its copy.
 
 The same commands and the same proof as in the main story (`scenario`), on other firmware and disks:
 capture, install, compare the written disks with the image, boot twice. The second boot is one of a
@@ -32,17 +32,22 @@ LAYOUTS = Path(__file__).with_name("layouts")
 CLIENT = "web1"
 INSTALL_S = 900
 BOOT_S = 300
+NEW_PROMPTS = ("Passphrase for ", "Again:")
 PROMPT = r"[Pp]lease (unlock|enter)"
 
 
 class RowStory:
-    """Everything of one row; in a `with` statement its lab is up, and is gone afterwards."""
+    """One golden client and the rows that are installed from it: that of its own layout, retargets.
 
-    def __init__(self, folder: Path, report: Report, row: Row) -> None:
+    In a `with` statement its lab is up, and is gone afterwards.
+    """
+
+    def __init__(self, folder: Path, report: Report, *rows: Row) -> None:
         self.folder = folder
         self.report = report
-        self.row = row
-        self.golden_row = ROWS[row.source] if row.source else row
+        self.rows = rows
+        self.row = rows[0]
+        self.golden_row = ROWS[self.row.source] if self.row.source else self.row
         self._open = ExitStack()
         self._machine: Machine | None = None
 
@@ -58,20 +63,27 @@ class RowStory:
         """All phases. Raises LabError when one cannot go on; failed checks are in the report."""
         self.set_up()
         self.capture()
+        for row in self.rows:
+            self.row = row
+            self.play_row()
+        self.report.end()
+
+    def play_row(self) -> None:
+        """From the image to machines that booted twice."""
+        self.arm()
         self.install()
         self.prove()
         self.boot()
         self.boot_again()
         if self.row.mirrored:
             self.boot_with_a_disk_removed()
-        self.report.end()
 
     def set_up(self) -> None:
         """The golden client's disks, a network with DNS and DHCP, and the server."""
         with self.report.phase("golden disks", f"{self.golden_row.name}: made by hand, kept"):
             self.golden = Golden(disk=ensure_maker(FOLDER, _say).disk, key=FOLDER / "id_ed25519")
             self.golden_disks = ensure_rows(FOLDER, [self.golden_row], _say)[self.golden_row.name]
-        with self.report.phase("server", "network, DNS, DHCP, si-server, flavor"):
+        with self.report.phase("server", "network, DNS, DHCP, si-server"):
             self.accelerator = choose_accelerator(FOLDER).name
             self.network = self._open.enter_context(Network())
             self.site = Site(self.network, self.folder)
@@ -82,7 +94,6 @@ class RowStory:
             self.site.run("client", "add", CLIENT, "--mac", MACS[CLIENT], "--group", "farm",
                           "--ip", ADDRESSES[CLIENT])  # fmt: skip
             self.site.start_dhcp()
-            self.site.run("mkbootpackage", "--flavor", self.row.flavor)
 
     def capture(self) -> None:
         """Boot the golden client and take its image."""
@@ -99,23 +110,33 @@ class RowStory:
             self.report.check(
                 "captured", not missing, f"the layout lacks {missing}" if missing else "layout"
             )
-            if self.row.source:
-                self.site.run("mkautoinstallscript", "--image", IMAGE,
-                              "--layout", LAYOUTS / f"{self.row.name}.xml")  # fmt: skip
         self._kill()
 
+    def arm(self) -> None:
+        """The flavor, of a retarget another master script, and the client armed."""
+        row = self.row
+        with self.report.phase("arm", f"{row.name}: flavor {row.flavor}"):
+            self.site.run("mkbootpackage", "--flavor", row.flavor)
+            if row.source:
+                layout = LAYOUTS / f"{row.name}.xml"
+                self.site.run("mkautoinstallscript", "--image", IMAGE, "--layout", layout)
+            self.site.run("mkclientnetboot", "--netboot", "--clients", CLIENT, "--image", IMAGE,
+                          "--flavor", row.flavor, "--yes")  # fmt: skip
+
     def install(self) -> None:
-        """Arm the client, boot it from the network onto blank disks."""
+        """Boot it from the network onto blank disks."""
         with self.report.phase(
             "install", f"{self.row.firmware}, {self.row.bus}, {self.row.flavor}"
         ):
-            self.site.run("mkclientnetboot", "--netboot", "--clients", CLIENT, "--image", IMAGE,
-                          "--flavor", self.row.flavor, "--yes")  # fmt: skip
             self.disks = tuple(
                 make_disk(self.folder / f"{number}.raw", (mib << 20) * 4 // 3 >> 20 << 20)
                 for number, mib in enumerate(self.row.disks_mib)
             )
             machine = self._start(CLIENT, self.disks, Boot.NETWORK, reboots=False)
+            if self.row.passphrase:
+                for prompt in NEW_PROMPTS:
+                    machine.console.expect(prompt, INSTALL_S)
+                    machine.console.send(f"{PASSPHRASE}\n")
             machine.wait_exit(INSTALL_S)
         state = self.site.states()[CLIENT]["state"]
         self.report.check("written", state == "written", state)
