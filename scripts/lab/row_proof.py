@@ -23,7 +23,6 @@ from scripts.lab.rows import PASSPHRASE, Row
 from scripts.lab.ssh import Login
 from si.system.run import run
 
-LIST = "matrix"
 IMAGE_MIB = 2048
 COMPARE_S = 900
 
@@ -34,7 +33,7 @@ def prove_row(row: Row, disks: Sequence[Path], image: Path, folder: Path) -> tup
     if not row.places:
         return _prove_inside(row, disks, image, folder, output)
     with mounted_tree(disks[0], row.places, folder / "mnt") as tree:
-        return compare_disk(image, tree, output, allowed=LIST)
+        return compare_disk(image, tree, output, allowed=row.allowed)
 
 
 def _prove_inside(
@@ -52,7 +51,7 @@ def _prove_inside(
         login = Login(network, ADDRESS, maker.key)
         login.wait(BOOT_S)
         login.copy_to(COMPARE, "/run/compare.py")
-        login.copy_to(ALLOWED / f"{LIST}.txt", "/run/allowed")
+        login.copy_to(ALLOWED / f"{row.allowed}.txt", "/run/allowed")
         names = [Bus.VIRTIO.device(number) for number in range(2, 2 + len(disks))]
         look = (SCRIPTS / "begin.sh").read_bytes() + (SCRIPTS / f"look/{row.name}.sh").read_bytes()
         login.run(["env", f"PASSPHRASE={PASSPHRASE}", "sh", "-s", "--", *names], stdin=look)

@@ -35,6 +35,8 @@ class Row:
     """Words that the captured layout must hold."""
     passphrase: bool = False
     """It is asked for on the console at each start."""
+    allowed: str = "matrix"
+    """The closed list of what a written disk may differ in."""
     source: str = ""
     """Of a retarget: the row whose golden client is captured; layouts/NAME.xml is what is installed
     instead of the layout that was captured."""
@@ -64,9 +66,10 @@ ROWS = {
         Row(
             name="uefi-raid1-lvm", firmware=Firmware.UEFI, disks_mib=(3072, 3072), fstab=5,
             in_layout=("/dev/vdb", "/dev/md", "vg-main", "var-log"), mirrored=True,
+            allowed="matrix-storage",
         ),
         Row(
-            name="uefi-luks", firmware=Firmware.UEFI, passphrase=True,
+            name="uefi-luks", firmware=Firmware.UEFI, passphrase=True, allowed="matrix-storage",
             in_layout=("root_crypt", "luks"),
         ),
         Row(
@@ -89,14 +92,16 @@ ROWS = {
         ),
         Row(
             name="to-nvme-lvm", source="bios-logical", firmware=Firmware.UEFI, bus=Bus.NVME,
-            fstab=4,
+            fstab=4, allowed="matrix-storage",
         ),
         Row(
             name="to-raid1", source="bios-logical", firmware=Firmware.BIOS, fstab=2,
             disks_mib=(2048, 2048), mirrored=True,
+            allowed="matrix-storage",
         ),
         Row(
             name="to-luks", source="bios-logical", firmware=Firmware.UEFI, passphrase=True,
+            allowed="matrix-storage",
         ),
     )
 }  # fmt: skip
