@@ -13,14 +13,19 @@ SHOWN = 6
 
 
 def compare_disk(
-    expected: Path, actual: Path, output: Path, *, ran: bool = False, allowed: str = "installed"
+    expected: Path,
+    actual: Path,
+    output: Path,
+    *,
+    ran: bool = False,
+    allowed: Path = ALLOWED / "installed.txt",
 ) -> tuple[bool, str]:
     """Whether a client's disk equals the image but for the closed list, and a line about it.
 
-    `allowed` names that list; `ran`: the machine has run since, so that a second list counts too.
+    `allowed` is that list; `ran`: the machine has run since, so that a second list counts too.
     All that the comparing program says is kept in `output`.
     """
-    lists: list[str | Path] = ["--allow", ALLOWED / f"{allowed}.txt"]
+    lists: list[str | Path] = ["--allow", allowed]
     if ran:
         lists += ["--ran", ALLOWED / "ran.txt"]
     done = run([sys.executable, COMPARE, expected, actual, *lists], check=False)
