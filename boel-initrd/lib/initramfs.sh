@@ -125,7 +125,7 @@ lacking() {
         { echo "an archive format that BOEL knows"; return 0; }
     [ -s "$BOEL_STATE/initramfs" ] || { echo "everything: it cannot be read"; return 0; }
     modules=$1/lib/modules/$2
-    sed -n 's,.*/\([^/]*\)\.ko\(\.[a-z0-9]*\)\{0,1\}$,\1,p' "$BOEL_STATE/initramfs" | tr - _ | sort -u >"$BOEL_STATE/held"
+    sed -n 's|.*/\([^/]*\)\.ko\(\.[a-z0-9]*\)\{0,1\}$|\1|p' "$BOEL_STATE/initramfs" | tr - _ | sort -u >"$BOEL_STATE/held"
     {
         needed_modules "$4"
         printf '%s\n' "$5"

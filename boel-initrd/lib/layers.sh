@@ -67,6 +67,7 @@ check_layers() {
         print found["UUID"], found["DEVNAME"]
     }' "$BOEL_STATE/blkid" >"$BOEL_STATE/members"
     check_members array "$@"
+    grep -q '^TYPE=LVM2_member' "$BOEL_STATE/blkid" || return 0
     lvm pvs --noheadings --options vg_name,pv_name >"$BOEL_STATE/members" 2>/dev/null || :
     check_members "volume group" "$@"
 }
@@ -112,15 +113,32 @@ stop_layers() {
             left="$left $layer"
             [ -n "$(ls "/sys/class/block/$layer/holders")" ] || stop_layer "$layer"
         done
-        [ -n "$left" ] || return 0
+        if [ -z "$left" ]; then
+            remove_links
+            return 0
+        fi
     done
     fail "these devices cannot be stopped after $round rounds:$left"
+}
+
+# remove_links: LVM's own of volumes that are closed; a volume group of the same name needs the place.
+remove_links() {
+    for link in /dev/*/*; do
+        if [ -L "$link" ] && [ ! -e "$link" ]; then
+            case $(readlink "$link") in
+                /dev/mapper/* | ../dm-*)
+                    rm -f "$link"
+                    rmdir "${link%/*}" 2>/dev/null || :
+                    ;;
+            esac
+        fi
+    done
 }
 
 stop_layer() {
     if [ -e "/sys/class/block/$1/dm/name" ]; then
         read -r mapped <"/sys/class/block/$1/dm/name"
-        dmsetup remove --retry "$mapped" || fail "cannot close $mapped: it is in use"
+        dmsetup remove --retry --noudevrules --noudevsync "$mapped" || fail "cannot close $mapped: it is in use"
     else
         mdadm --quiet --stop "/dev/$1" || fail "cannot stop $1: it is in use"
     fi
