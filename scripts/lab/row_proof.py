@@ -33,7 +33,9 @@ def prove_row(row: Row, disks: Sequence[Path], image: Path, folder: Path) -> tup
     if not row.places:
         return _prove_inside(row, disks, image, folder, output)
     with mounted_tree(disks[0], row.places, folder / "mnt") as tree:
-        return compare_disk(image, tree, output, allowed=_allowed(row, image, folder))
+        return compare_disk(
+            image, tree, output, allowed=_allowed(row, image, folder), ahead=row.ahead
+        )
 
 
 def _prove_inside(
@@ -55,9 +57,10 @@ def _prove_inside(
         names = [Bus.VIRTIO.device(number) for number in range(2, 2 + len(disks))]
         look = (SCRIPTS / "begin.sh").read_bytes() + (SCRIPTS / f"look/{row.name}.sh").read_bytes()
         login.run(["env", f"PASSPHRASE={PASSPHRASE}", "sh", "-s", "--", *names], stdin=look)
+        ahead = "--ahead" if row.ahead else ""
         done = login.run(
             "mkdir -p /image && mount -o ro,noload /dev/vdb /image && "
-            "python3 /run/compare.py /image /new --allow /run/allowed",
+            f"python3 /run/compare.py /image /new --allow /run/allowed {ahead}",
             timeout_s=COMPARE_S, check=False,
         )  # fmt: skip
     output.write_bytes(done.stdout + done.stderr)

@@ -35,6 +35,8 @@ class Row:
     """Words that the captured layout must hold."""
     passphrase: bool = False
     """It is asked for on the console at each start."""
+    ahead: bool = False
+    """It has a file system that lays out more than is written."""
     allowed: str = "matrix"
     """The closed list of what a written disk may differ in."""
     source: str = ""
@@ -51,7 +53,8 @@ ROWS = {
     for row in (
         Row(
             name="uefi-nvme-xfs", firmware=Firmware.UEFI, bus=Bus.NVME, flavor="standard",
-            boot_rom=False, fstab=4, places={"/": Place(4, XFS), "/boot": Place(2)},
+            boot_rom=False, fstab=4, ahead=True,
+            places={"/": Place(4, XFS), "/boot": Place(2)},
             in_layout=("/dev/nvme0n1", "gpt", "esp", "xfs", "vfat"),
         ),
         Row(
@@ -59,7 +62,7 @@ ROWS = {
             in_layout=("/dev/vda", "gpt", "bios_grub"),
         ),
         Row(
-            name="bios-logical", firmware=Firmware.BIOS, fstab=5,
+            name="bios-logical", firmware=Firmware.BIOS, fstab=5, ahead=True,
             places={"/": Place(2), "/boot": Place(1), "/home": Place(6), "/srv": Place(7, XFS)},
             in_layout=("/dev/vda", "msdos", "logical", "xfs"),
         ),
@@ -92,7 +95,7 @@ ROWS = {
         ),
         Row(
             name="to-nvme-lvm", source="bios-logical", firmware=Firmware.UEFI, bus=Bus.NVME,
-            fstab=4, allowed="matrix-storage",
+            fstab=4, ahead=True, allowed="matrix-storage",
         ),
         Row(
             name="to-raid1", source="bios-logical", firmware=Firmware.BIOS, fstab=2,
