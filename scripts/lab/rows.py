@@ -63,7 +63,8 @@ ROWS = {
         ),
         Row(
             name="bios-logical", firmware=Firmware.BIOS, fstab=5, ahead=True,
-            places={"/": Place(2), "/boot": Place(1), "/home": Place(6), "/srv": Place(7, XFS)},
+            places={"/": Place(2), "/boot": Place(1), "/var": Place(6),
+                    "/usr/local": Place(7, XFS)},
             in_layout=("/dev/vda", "msdos", "logical", "xfs"),
         ),
         Row(
@@ -77,9 +78,10 @@ ROWS = {
         ),
         Row(
             name="bios-btrfs", firmware=Firmware.BIOS, fstab=4,
-            places={"/": Place(3, f"{BTRFS},subvol=@"), "/home": Place(3, f"{BTRFS},subvol=@home"),
+            places={"/": Place(3, f"{BTRFS},subvol=@"),
+                    "/root": Place(3, f"{BTRFS},subvol=@root-home"),
                     "/var/log": Place(3, f"{BTRFS},subvol=@var-log")},
-            in_layout=("btrfs", "@home", "@var-log"),
+            in_layout=("btrfs", "@root-home", "@var-log"),
         ),
         Row(
             name="sata-standard", firmware=Firmware.BIOS, bus=Bus.SATA, flavor="standard",

@@ -9,17 +9,17 @@ mkswap -q "$(part "$1" 2)"
 mkfs.btrfs -q -L pool "$(part "$1" 3)"
 mkdir -p "$NEW"
 mount "$(part "$1" 3)" "$NEW"
-for name in @ @home @var-log; do
+for name in @ @root-home @var-log; do
     btrfs -q subvolume create "$NEW/$name"
 done
 umount "$NEW"
 put "$(part "$1" 3)" / subvol=@
-put "$(part "$1" 3)" /home subvol=@home
+put "$(part "$1" 3)" /root subvol=@root-home
 put "$(part "$1" 3)" /var/log subvol=@var-log
 copy_system
 cat >"$NEW/etc/fstab" <<END
 UUID=$(uuid "$(part "$1" 3)") / btrfs subvol=@,noatime 0 0
-UUID=$(uuid "$(part "$1" 3)") /home btrfs subvol=@home 0 0
+UUID=$(uuid "$(part "$1" 3)") /root btrfs subvol=@root-home 0 0
 UUID=$(uuid "$(part "$1" 3)") /var/log btrfs subvol=@var-log,compress=zstd 0 0
 UUID=$(uuid "$(part "$1" 2)") none swap sw 0 0
 END
