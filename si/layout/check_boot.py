@@ -71,6 +71,9 @@ def boot_warnings(layout: Layout) -> Found:
             if not any(Flag.ESP in part.flags for part in disk.partitions):
                 text = f"{disk.device} holds a part of /boot, but no ESP"
                 yield disk.source_line, f"{text}: without the other disks it cannot start"
+        for path in _bare_esps(layout):
+            text = f'{path} has flags="esp", but no <fsinfo>: nothing is put on it'
+            yield layout.partition_paths()[path][1].source_line, text
 
 
 def _loader(layout: Layout, bootloader: Bootloader) -> Found:
@@ -162,6 +165,13 @@ def _efi(layout: Layout) -> Found:
     if not made:
         text = f'no <fsinfo> for the ESP {esps[0]}: write one with mp="/boot/efi" and fs="vfat"'
         yield line, text
+
+
+def _bare_esps(layout: Layout) -> Iterator[str]:
+    for path, (_disk, part) in layout.partition_paths().items():
+        used = layout.layer_on(path) or layout.filesystem_on(path)
+        if Flag.ESP in part.flags and used is None:
+            yield path
 
 
 def _mirrors(layout: Layout) -> tuple[Disk, ...]:

@@ -59,6 +59,7 @@ def layer_problems(layout: Layout) -> Found:
 
 def layer_warnings(layout: Layout) -> Found:
     """What is worth a second look."""
+    yield from _idle_members(layout)
     for raid in layout.raids:
         if raid.level in _NO_SPARES or len(raid.members) < 2:
             continue
@@ -66,6 +67,13 @@ def layer_warnings(layout: Layout) -> Found:
         if all(disks) and len({found[0].device for found in disks}) < len(disks):
             text = f"{raid.device} has two members on one disk: when it fails, both are lost"
             yield raid.source_line, text
+
+
+def _idle_members(layout: Layout) -> Found:
+    for path, (_disk, part) in layout.partition_paths().items():
+        for flag, what in ((Flag.RAID, "array"), (Flag.LVM, "volume group")):
+            if flag in part.flags and layout.layer_on(path) is None:
+                yield part.source_line, f'{path} has flags="{flag}", but no {what} has it'
 
 
 def _raid(raid: Raid) -> Found:

@@ -78,8 +78,9 @@ def _read_raid(element: etree._Element, faults: Faults, memberships: Memberships
     found.finish()
     if group is not None:
         memberships.groups.append((group, name, found.line))
-    active = max(len(devices) - (spare or 0), 0) if active is None else active
-    if active + (spare or len(devices) - active) != len(devices):
+    if active is None:
+        active = max(len(devices) - (spare or 0), 0)
+    if active > len(devices) or (spare is not None and active + spare != len(devices)):
         text = f"{name} has {len(devices)} devices, but raid_devices and spare_devices say"
         found.problem(f"{text} {active} and {spare or 0}")
     members, spares = devices[:active], devices[active:]
