@@ -31,9 +31,9 @@ put() {
 copy_system() {
     for place in / /boot/; do
         mkdir -p "$NEW$place"
-        rsync -aHAXSx --numeric-ids --exclude=/new --exclude=/lost+found --exclude='/var/log/journal/*' \
-            "$place" "$NEW$place"
+        cp --archive --one-file-system --sparse=always "$place." "$NEW$place"
     done
+    rm -rf "$NEW/new" "$NEW"/var/log/journal/*
 }
 
 # add_to_initramfs FILE...: files of the new system, at the same places in its initramfs.
