@@ -30,15 +30,6 @@ def test_an_example_is_right(text: str) -> None:
     assert SCHEMA.validate(etree.fromstring(text)), SCHEMA.error_log
 
 
-def test_every_element_and_attribute_of_the_schema_is_described() -> None:
-    names = set(
-        re.findall(r'<xs:attribute name="(\w+)"', (ROOT / "schemas/layout.xsd").read_text())
-    )
-    # Attributes of older documents that are read and have no meaning any more.
-    names -= {"devstyle", "version", "max_phys_vols", "path", "raid_devices"}
-    assert [name for name in sorted(names) if name not in MANUAL] == []
-
-
 def test_what_cannot_be_made_yet_is_named() -> None:
     (listed,) = re.findall(r"refuses\s+them: ([^.]*)\.", MANUAL)
     named = {" ".join(name.split()) for name in listed.split(";")}
