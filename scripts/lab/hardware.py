@@ -61,7 +61,9 @@ def firmware_arguments(firmware: Firmware, bus: Bus, nvram: Path | None) -> list
     words = ["-machine", f"{'q35' if modern else 'pc'},graphics=off"]
     if firmware is Firmware.UEFI:
         words += ["-drive", f"if=pflash,format=raw,unit=0,readonly=on,file={CODE}",
-                  "-drive", f"if=pflash,format=raw,unit=1,file={nvram}"]  # fmt: skip
+                  "-drive", f"if=pflash,format=raw,unit=1,file={nvram}",
+                  # Else it asks for a minute by IPv6 too, before it goes on to the disk.
+                  "-fw_cfg", "name=opt/org.tianocore/IPv6PXESupport,string=n"]  # fmt: skip
     return words
 
 

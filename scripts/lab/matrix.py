@@ -148,9 +148,14 @@ class RowStory:
             self.report.check("identical", ok, detail)
 
     def boot(self) -> None:
-        """From the network again: its own disks boot, and it reports."""
-        with self.report.phase("boot", "from the network, into the installed system"):
-            self._start(CLIENT, self.disks, Boot.NETWORK)
+        """Its own disks boot, and it reports.
+
+        A PC asks the network first. UEFI starts its new entry, for without that it would try the
+        network in four ways, and wait for each.
+        """
+        boot = Boot.NETWORK if self.row.firmware is Firmware.BIOS else Boot.DISK
+        with self.report.phase("boot", f"{boot} first, into the installed system"):
+            self._start(CLIENT, self.disks, boot)
             state = self.site.wait_state(CLIENT, "installed", BOOT_S)
             self.report.check("installed", True, f"reported image {state['image']}")
             self._check_booted()
@@ -200,7 +205,8 @@ class RowStory:
             name=name, mac=GOLDEN_MAC if golden else MACS[CLIENT], disks=disks, boot=boot,
             accelerator=self.accelerator, reboots=reboots,
             keep_disks=keep_disks and not golden, firmware=row.firmware, bus=row.bus,
-            sector_bytes=row.sector_bytes, boot_rom=row.boot_rom,
+            sector_bytes=row.sector_bytes,
+            boot_rom=row.boot_rom,
             nvram=None if golden else self._nvram,
         )  # fmt: skip
         machine = Machine(self.network, spec, self.folder / f"{name}.console")

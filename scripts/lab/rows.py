@@ -27,6 +27,7 @@ class Row:
     sector_bytes: int = 512
     flavor: str = "virtio"
     boot_rom: bool = True
+    """False: it is installed through UEFI's own PXE."""
     places: Mapping[str, Place] = field(default_factory=dict)
     """File systems that this machine can mount; empty: read from inside a machine."""
     fstab: int = 3
