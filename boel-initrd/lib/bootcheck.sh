@@ -124,11 +124,11 @@ check_fstab_line() {
 mounted_below() {
     while read -r source point _; do
         case $source,$point in
-            /dev/*,"$1" | /dev/*,"$1"/*) kernel_name "$source" && echo ;;
+            /dev/*,"$1" | /dev/*,"$1"/*) kernel_name "$source" ;;
         esac
     done </proc/mounts
     while read -r source type _; do
-        [ "$type" != partition ] || { kernel_name "$source" && echo; }
+        [ "$type" != partition ] || kernel_name "$source"
     done </proc/swaps
 }
 

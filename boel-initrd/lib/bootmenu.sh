@@ -181,10 +181,10 @@ check_initramfs_crypttab() {
 
 # check_loader DEST: what the firmware starts.
 check_loader() {
-    if [ -d /sys/firmware/efi ]; then
-        check_esp "$1"
-        return
-    fi
+    if [ -d /sys/firmware/efi ]; then check_esp "$1"; else check_boot_sectors "$1"; fi
+}
+
+check_boot_sectors() {
     for disk in $(disks_of "$(mounted_device "$(mount_point_of "$1" /boot)")"); do
         ! head -c 440 "/dev/$(printf %s "$disk" | tr '!' /)" | grep -q GRUB || return 0
     done
@@ -200,22 +200,25 @@ mount_point_of() {
 # and the file that each of its boot entries names; what GRUB there searches is the file system
 # with its configuration.
 check_esp() {
-    esps=0
-    while read -r source point type _; do
-        case $type,$point in
-            vfat,"$1"/*) ;;
-            *) continue ;;
-        esac
-        [ -d "$point/EFI" ] || continue
-        esps=$((esps + 1))
+    list_esps "$1" >"$BOEL_STATE/esps"
+    while read -r source point; do
         is_program "$point/EFI/BOOT/BOOTX64.EFI" ||
             unresolved "$source has no EFI/BOOT/BOOTX64.EFI, which firmware starts without an entry"
         check_entries_of "$point" "$source"
         for file in "$point"/EFI/*/grubx64.efi "$point"/EFI/*/grub.cfg "$point"/EFI/BOOT/BOOTX64.EFI; do
             [ ! -f "$file" ] || check_grub_search "$file" "${file#"$point"}"
         done
+    done <"$BOEL_STATE/esps"
+    [ -s "$BOEL_STATE/esps" ] || unresolved "no EFI system partition with a folder EFI is mounted"
+}
+
+# list_esps DEST: a line "DEVICE POINT" for each that is mounted below it.
+list_esps() {
+    while read -r source point type _; do
+        case $type,$point in
+            vfat,"$1"/*) [ ! -d "$point/EFI" ] || printf '%s %s\n' "$source" "$point" ;;
+        esac
     done </proc/mounts
-    [ "$esps" -gt 0 ] || unresolved "no EFI system partition with a folder EFI is mounted"
 }
 
 is_program() {

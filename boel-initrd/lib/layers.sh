@@ -13,10 +13,12 @@ devices_below() {
     done
 }
 
-# kernel_name DEVICE: "dm-0" for /dev/mapper/data, "cciss!c0d0" for /dev/cciss/c0d0.
+# kernel_name DEVICE: "dm-0" for /dev/mapper/data, "cciss!c0d0" for /dev/cciss/c0d0. By its numbers,
+# for without udev the names that LVM makes are devices, not links.
 kernel_name() {
-    device=$(readlink -f "$1")
-    printf %s "${device#/dev/}" | tr / '!'
+    [ -b "$1" ] || return 1
+    numbers=$((0x$(stat -L -c %t "$1"))):$((0x$(stat -L -c %T "$1")))
+    basename "$(readlink -f "/sys/dev/block/$numbers")"
 }
 
 # disks_of NAME...: the whole disks among what they stand on.
@@ -139,6 +141,7 @@ stop_layer() {
     if [ -e "/sys/class/block/$1/dm/name" ]; then
         read -r mapped <"/sys/class/block/$1/dm/name"
         dmsetup remove --retry --noudevrules --noudevsync "$mapped" || fail "cannot close $mapped: it is in use"
+        rm -f "/dev/mapper/$mapped" # without udev, it stays
     else
         mdadm --quiet --stop "/dev/$1" || fail "cannot stop $1: it is in use"
     fi

@@ -31,7 +31,9 @@ class Feature(StrEnum):
     ALIGNMENT = "alignment"
 
 
-PENDING = frozenset(Feature) - {Feature.UEFI}
+PENDING = frozenset(
+    (Feature.SYSTEMD_BOOT, Feature.RULE, Feature.KEEP, Feature.MOST, Feature.ALIGNMENT)
+)
 
 
 def pending_features(layout: Layout) -> Found:

@@ -140,7 +140,6 @@ def _group(group: VolumeGroup) -> Iterator[Step]:
     for volume in sorted(group.volumes, key=_turn):
         yield from _volume(volume, group)
     if group.devices:
-        yield Command(("lvm", "vgmknodes", group.name))
         yield Call("wait_for", group.devices)
 
 
