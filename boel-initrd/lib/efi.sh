@@ -34,6 +34,20 @@ install_grub_uefi() {
     write_boot_entries "$grub_dest" "$grub_name" "$@"
 }
 
+# copy_esp FOLDER DEVICE...: what the firmware reads at FOLDER, on the EFI system partitions of the
+# other disks too, for a machine that must start from any of them.
+copy_esp() {
+    esp_from=$1
+    shift
+    mkdir -p "$BOEL_STATE/esp"
+    for device in "$@"; do
+        mount -t vfat "$device" "$BOEL_STATE/esp" || fail "cannot mount the EFI system partition $device"
+        cp -r "$esp_from/." "$BOEL_STATE/esp/" || fail "cannot copy $esp_from to $device"
+        umount "$BOEL_STATE/esp"
+        say "$device starts this machine as well"
+    done
+}
+
 # os_name DEST: the image's own ID (debian, ubuntu, ...), which signed boot loaders look below.
 os_name() {
     name=$(sed -n 's/^ID=["'\'']\{0,1\}\([A-Za-z0-9._-]\{1,64\}\).*/\1/p' "$1/etc/os-release" 2>/dev/null | head -n 1)

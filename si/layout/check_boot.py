@@ -40,6 +40,19 @@ def boot_devices(layout: Layout) -> tuple[str, ...]:
     return tuple(disk.device for disk in layout.disks_below(entry.device))
 
 
+def bare_esps(layout: Layout) -> tuple[str, ...]:
+    """EFI system partitions beside the one that is mounted: they get a copy of what is on it, so
+    that the machine starts when the other disk is gone."""
+    return tuple(
+        path
+        for path, (disk, part) in layout.partition_paths().items()
+        if Flag.ESP in part.flags
+        and not (disk.keep or part.keep)
+        and layout.layer_on(path) is None
+        and layout.filesystem_on(path) is None
+    )
+
+
 def boot_problems(layout: Layout) -> Found:
     """What would leave the installed system without a way to start."""
     if layout.bootloader is not None:
@@ -71,9 +84,6 @@ def boot_warnings(layout: Layout) -> Found:
             if not any(Flag.ESP in part.flags for part in disk.partitions):
                 text = f"{disk.device} holds a part of /boot, but no ESP"
                 yield disk.source_line, f"{text}: without the other disks it cannot start"
-        for path in _bare_esps(layout):
-            text = f'{path} has flags="esp", but no <fsinfo>: nothing is put on it'
-            yield layout.partition_paths()[path][1].source_line, text
 
 
 def _loader(layout: Layout, bootloader: Bootloader) -> Found:
@@ -165,13 +175,6 @@ def _efi(layout: Layout) -> Found:
     if not made:
         text = f'no <fsinfo> for the ESP {esps[0]}: write one with mp="/boot/efi" and fs="vfat"'
         yield line, text
-
-
-def _bare_esps(layout: Layout) -> Iterator[str]:
-    for path, (_disk, part) in layout.partition_paths().items():
-        used = layout.layer_on(path) or layout.filesystem_on(path)
-        if Flag.ESP in part.flags and used is None:
-            yield path
 
 
 def _mirrors(layout: Layout) -> tuple[Disk, ...]:

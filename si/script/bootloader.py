@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from si.layout.check import boot_devices, boot_firmware
+from si.layout.check import bare_esps, boot_devices, boot_firmware
 from si.layout.model import Filesystem, FilesystemType, Firmware, Flag, Layout
 from si.script.filesystems import DESTINATION, mounted_subvolume, uuid_word
 from si.script.layers import root_name
@@ -56,7 +56,10 @@ def bootloader_steps(layout: Layout, kernel_args: tuple[str, ...]) -> Iterator[S
     )
     yield Call("rebuild_initramfs", (DESTINATION,))
     if boot_firmware(layout) is Firmware.EFI:
-        yield Call("install_grub_uefi", (DESTINATION, *esp_mount_points(layout)))
+        mounted = esp_mount_points(layout)
+        yield Call("install_grub_uefi", (DESTINATION, *mounted))
+        if bare_esps(layout):
+            yield Call("copy_esp", (f"{DESTINATION}{mounted[0]}", *bare_esps(layout)))
     else:
         yield Call("install_grub_bios", (DESTINATION, *boot_devices(layout)))
 

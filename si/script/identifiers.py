@@ -10,10 +10,12 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 
+from si.layout.check import bare_esps, boot_firmware
 from si.layout.model import (
     Crypt,
     Filesystem,
     FilesystemType,
+    Firmware,
     LabelType,
     Layout,
     Raid,
@@ -56,6 +58,9 @@ def identifiers(layout: Layout) -> tuple[Identifier, ...]:
             vfat = filesystem.type is FilesystemType.VFAT
             kind = IdentifierKind.VFAT_ID if vfat else IdentifierKind.UUID
             found.append(Identifier(variable, kind))
+    if boot_firmware(layout) is Firmware.EFI:
+        esps = (esp_variable(path) for path in bare_esps(layout))
+        found += [Identifier(variable, IdentifierKind.VFAT_ID) for variable in esps]
     return tuple(found)
 
 
@@ -68,6 +73,11 @@ def disk_variable(device: str, label: LabelType) -> str:
 def partition_variable(path: str) -> str:
     """Name of the variable with a GPT partition's identifier: PART_UUID_nvme0n1p1."""
     return f"PART_UUID_{_slug(path.removeprefix('/dev/'))}"
+
+
+def esp_variable(path: str) -> str:
+    """Name of the variable with the number of an ESP that nothing mounts: UUID_esp_vdb1."""
+    return f"UUID_esp_{_slug(path.removeprefix('/dev/'))}"
 
 
 def raid_variable(raid: Raid) -> str:
