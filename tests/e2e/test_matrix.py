@@ -31,7 +31,9 @@ def _golden_disks(lab_folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "names", [*IN_CI, *(pytest.param(names, marks=pytest.mark.full) for names in FULL)], ids="+".join
+    "names",
+    [*IN_CI, *(pytest.param(names, marks=pytest.mark.full) for names in FULL)],
+    ids="+".join,
 )
 def test_rows(names: tuple[str, ...]) -> None:
     rows = [ROWS[name] for name in names]
