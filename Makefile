@@ -23,7 +23,8 @@ demo-shell: build/.setup client ## the same, and leave the machines up to log in
 test: build/.setup lint unit golden integration disk e2e ## everything that CI runs
 	@echo "make test: lint, unit, golden, integration, disk and e2e are green"
 
-test-full: test ## also what is too slow for CI (nothing yet)
+test-full: test ## also what is too slow for CI: every row of the matrix of layouts
+	$(AS_ROOT) $(PYTEST) -v --capture=no -m full tests/e2e
 
 lint: build/.setup ## ruff, mypy, import-linter, shellcheck
 	.venv/bin/ruff check .
@@ -45,7 +46,7 @@ disk: build/.setup ## rendered partition steps on loop devices, read back by oth
 	$(AS_ROOT) $(PYTEST) -q tests/disk
 
 e2e: build/.setup client ## machines in QEMU: capture, install, boot, update
-	$(AS_ROOT) $(PYTEST) -v --capture=no tests/e2e
+	$(AS_ROOT) $(PYTEST) -v --capture=no -m "not full" tests/e2e
 
 bench: build/.setup client ## the figures, as ratios to a peer in the same run
 	@$(AS_ROOT) $(PY) -m scripts.bench

@@ -97,6 +97,11 @@ class Settings:
         return self.etc / "getimage.exclude"
 
     @property
+    def keys(self) -> Path:
+        """Files with a passphrase each, which layouts name as key="file:NAME"."""
+        return self.etc / "keys"
+
+    @property
     def hosts_file(self) -> Path:
         """Addresses of names that DNS does not know."""
         return Path(self.dns.hosts_file) if self.dns.hosts_file else self.root / "etc/hosts"

@@ -255,3 +255,9 @@ class FileRefused(SIError):
     """A configuration file cannot be read or written."""
 
     exit_code = 51
+
+
+class KeyNotFound(SIError):
+    """A passphrase file that a layout names is not on the server."""
+
+    exit_code = 52

@@ -1,7 +1,8 @@
 # shellcheck shell=sh
 # The end of an install.
 
-# unmount_all DEST: everything on it and below, the deepest first; swap off; all of it on disk.
+# unmount_all DEST: everything on it and below, the deepest first; swap off; arrays, containers and
+# volumes closed; all of it on disk.
 unmount_all() {
     swapoff -a
     points=
@@ -15,6 +16,7 @@ unmount_all() {
         point=$(printf %b "$point")
         umount "$point" 2>/dev/null || unmount_busy "$1" "$point"
     done
+    stop_layers
     sync
 }
 

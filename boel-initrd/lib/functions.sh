@@ -18,5 +18,15 @@ BOEL_STATE=${BOEL_STATE:-/run/boel}
 . "$BOEL_LIB/identity.sh"
 # shellcheck source=grub.sh
 . "$BOEL_LIB/grub.sh"
+# shellcheck source=efi.sh
+. "$BOEL_LIB/efi.sh"
+# shellcheck source=layers.sh
+. "$BOEL_LIB/layers.sh"
+# shellcheck source=initramfs.sh
+. "$BOEL_LIB/initramfs.sh"
+# shellcheck source=bootcheck.sh
+. "$BOEL_LIB/bootcheck.sh"
+# shellcheck source=bootmenu.sh
+. "$BOEL_LIB/bootmenu.sh"
 # shellcheck source=finish.sh
 . "$BOEL_LIB/finish.sh"

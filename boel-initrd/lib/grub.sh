@@ -76,25 +76,40 @@ grub_entries() {
 }
 
 # install_grub_bios DEST DISK...: GRUB for BIOS into the boot sector of each disk, by the installed
-# system's grub-install. It writes all its modules anew; those that are the same as in the image
-# get the image's times back.
+# system's grub-install.
 install_grub_bios() {
     grub_dest=$1
     shift
-    [ -x "$grub_dest/usr/sbin/grub-install" ] ||
-        fail "the image has no grub-install (on Debian: package grub-pc)"
-    mount_for_chroot "$grub_dest"
-    remember_times "$grub_dest/boot"
-    mkdir -p "$grub_dest/boot/grub" "$BOEL_STATE/grub"
-    rsync -aHAX --numeric-ids "$grub_dest/boot/grub/" "$BOEL_STATE/grub/"
+    require_grub "$grub_dest" i386-pc "BIOS (on Debian: package grub-pc)"
+    keep_grub_files "$grub_dest"
     for disk in "$@"; do
         in_chroot "$grub_dest" grub-install --target=i386-pc "$disk"
     done
+    restore_grub_files "$grub_dest"
+}
+
+# require_grub DEST PLATFORM WHAT
+require_grub() {
+    if [ ! -x "$1/usr/sbin/grub-install" ] || [ ! -d "$1/usr/lib/grub/$2" ]; then
+        fail "the image has no grub-install for $3"
+    fi
+}
+
+# keep_grub_files DEST, restore_grub_files DEST: grub-install writes all its modules anew; those
+# that are the same as in the image get the image's times back.
+keep_grub_files() {
+    mount_for_chroot "$1"
+    remember_times "$1/boot"
+    mkdir -p "$1/boot/grub" "$BOEL_STATE/grub"
+    rsync -aHAX --numeric-ids "$1/boot/grub/" "$BOEL_STATE/grub/"
+}
+
+restore_grub_files() {
     # What differs in contents stays as grub-install wrote it; the rest gets its old attributes.
-    rsync -rcn --existing --out-format='/%n' "$BOEL_STATE/grub/" "$grub_dest/boot/grub/" |
+    rsync -rcn --existing --out-format='/%n' "$BOEL_STATE/grub/" "$1/boot/grub/" |
         grep -v '/$' >"$BOEL_STATE/grub.changed" || :
     rsync -aHAX --numeric-ids --modify-window=-1 --existing --size-only \
-        --exclude-from="$BOEL_STATE/grub.changed" "$BOEL_STATE/grub/" "$grub_dest/boot/grub/"
+        --exclude-from="$BOEL_STATE/grub.changed" "$BOEL_STATE/grub/" "$1/boot/grub/"
     rm -rf "$BOEL_STATE/grub"
     restore_times
 }

@@ -9,13 +9,23 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from scripts.lab.errors import LabError
 from si.errors import CommandFailed
 from si.system.run import run
 
-READ_ONLY = "ro,noload"
+JOURNAL_LEFT = "ro,noload"
+"""A journal that was not closed is not replayed, for that would write (ext4's word for it)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a file system lies on a disk, and how it is mounted without being written to."""
+
+    partition: int
+    options: str = JOURNAL_LEFT
 
 
 @contextmanager
@@ -42,20 +52,20 @@ def mounted(source: Path | str, point: Path, *options: str) -> Iterator[Path]:
 
 
 @contextmanager
-def mounted_tree(image: Path, points: Mapping[str, int], tree: Path) -> Iterator[Path]:
+def mounted_tree(image: Path, points: Mapping[str, Place], tree: Path) -> Iterator[Path]:
     """The file systems of a disk that is switched off, read-only, put together at `tree`.
 
-    `points` says which partition belongs where: {"/": 2, "/boot": 1}. A journal that was not
-    closed is not replayed (noload), for that would write; ext4 only.
+    `points` says what belongs where: {"/": Place(2), "/boot": Place(1)}.
     """
     with ExitStack() as stack:
         device = stack.enter_context(attached(image))
         tree.mkdir(parents=True, exist_ok=True)
-        for point, number in sorted(points.items()):
-            place = tree / point.lstrip("/")
-            if not place.is_dir():
-                raise LabError(f"{image.name} has no folder {point} to mount partition {number} on")
-            stack.enter_context(mounted(partition(device, number), place, "-o", READ_ONLY))
+        for point, place in sorted(points.items()):
+            folder = tree / point.lstrip("/")
+            if not folder.is_dir():
+                raise LabError(f"{image.name} has no folder {point} to mount a file system on")
+            source = partition(device, place.partition)
+            stack.enter_context(mounted(source, folder, "-o", place.options))
         yield tree
 
 

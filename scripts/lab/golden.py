@@ -14,8 +14,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from scripts.lab.disk import Place
 from scripts.lab.errors import LabError
-from scripts.lab.golden_disk import ADDRESS, MAC, build_disk
+from scripts.lab.golden_disk import ADDRESS, BOOT, MAC, ROOT, build_disk
 from scripts.lab.golden_tree import ensure_tree, tree_hash
 from scripts.lab.scratch import scratch_folder
 from si.system.run import run
@@ -24,7 +25,7 @@ FOLDER = Path(__file__).resolve().parents[2] / "build/lab"
 __all__ = ["ADDRESS", "FOLDER", "MAC", "POINTS", "Golden", "copy_disk", "ensure_golden"]
 
 SOURCES = ("golden_disk.py", "specimens.py")
-POINTS = {"/": 2, "/boot": 1}
+POINTS = {"/": Place(ROOT), "/boot": Place(BOOT)}
 """Where the disk's partitions belong, as `disk.mounted_tree` wants it."""
 
 Progress = Callable[[str], None]
@@ -49,8 +50,8 @@ def ensure_golden(folder: Path, progress: Progress) -> Golden:
     """
     folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
-    with _alone(folder), _usual_umask():
-        key = _ensure_key(folder)
+    with alone(folder), usual_umask():
+        key = ensure_key(folder)
         public = key.with_suffix(".pub").read_text()
         disk = folder / f"golden-{_disk_hash(public)}.raw"
         if not disk.exists():
@@ -89,7 +90,8 @@ def _disk_hash(public_key: str) -> str:
     return hashlib.sha256(b"\0".join(parts)).hexdigest()[:12]
 
 
-def _ensure_key(folder: Path) -> Path:
+def ensure_key(folder: Path) -> Path:
+    """The private key that opens every golden client of this folder."""
     key = folder / "id_ed25519"
     if not key.exists():
         run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "lab", "-f", key])
@@ -97,7 +99,7 @@ def _ensure_key(folder: Path) -> Path:
 
 
 @contextmanager
-def _usual_umask() -> Iterator[None]:
+def usual_umask() -> Iterator[None]:
     """The golden client's files get the modes that an installer would give them."""
     before = os.umask(0o022)
     try:
@@ -107,7 +109,7 @@ def _usual_umask() -> Iterator[None]:
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def alone(folder: Path) -> Iterator[None]:
     """One builder at a time; a second one waits for the first one's result."""
     with (folder / "lock").open("w") as lock:
         try:

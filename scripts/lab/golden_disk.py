@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,8 +50,13 @@ class FileSystems:
     swap: str
 
 
-def build_disk(tree: Path, public_key: str, image: Path, progress: Progress) -> None:
-    """Make `image` from the archive `tree`. `image` lies in a scratch folder of its own."""
+def build_disk(
+    tree: Path, public_key: str, image: Path, progress: Progress, files: Mapping[str, str] = {}
+) -> None:
+    """Make `image` from the archive `tree`. `image` lies in a scratch folder of its own.
+
+    `files` are further files, or other texts of those that are written anyway.
+    """
     with image.open("wb") as disk:
         disk.truncate(SIZE_MIB << 20)
     run(["sfdisk", "--quiet", image], stdin=LABEL.encode())
@@ -68,7 +73,7 @@ def build_disk(tree: Path, public_key: str, image: Path, progress: Progress) -> 
         run(["tar", "--extract", "--file", tree, "--zstd", "--numeric-owner", "--xattrs",
              "--xattrs-include=*", "--acls", "--preserve-permissions",
              "--directory", root])  # fmt: skip
-        _configure(root, ids, public_key)
+        _configure(root, ids, public_key, files)
         with _system_folders(root, device, ids):
             _finish_inside(root, device, progress)
         plant_specimens(root)
@@ -85,7 +90,9 @@ def _read_uuid(device: Path) -> str:
     return run(["blkid", "-p", "-s", "UUID", "-o", "value", device]).text.strip()
 
 
-def _configure(root: Path, ids: FileSystems, public_key: str) -> None:
+def _configure(
+    root: Path, ids: FileSystems, public_key: str, more_files: Mapping[str, str]
+) -> None:
     """Every file of the golden client that no package made."""
     files = {
         "etc/hostname": f"{HOSTNAME}\n",
@@ -101,6 +108,7 @@ def _configure(root: Path, ids: FileSystems, public_key: str) -> None:
         f"etc/systemd/network/10-{CARD}.link": f"[Match]\nMACAddress={MAC}\n\n"
         f"[Link]\nName={CARD}\n",
         "root/.ssh/authorized_keys": public_key,
+        **more_files,
     }  # fmt: skip
     (root / "root/.ssh").mkdir(mode=0o700, exist_ok=True)
     for name, text in files.items():

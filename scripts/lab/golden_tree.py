@@ -12,6 +12,7 @@ import os
 import re
 import shlex
 from collections.abc import Callable, Mapping
+from enum import StrEnum
 from pathlib import Path
 
 from scripts.lab.errors import LabError
@@ -21,6 +22,14 @@ from si.system.run import PIPE, STDOUT, find_tool, read_lines, run, start
 SUITE = "bookworm"
 DEFAULT_MIRROR = "http://deb.debian.org/debian"
 PACKAGES = Path(__file__).with_name("golden_packages.txt")
+MORE_PACKAGES = Path(__file__).with_name("golden_packages_wide.txt")
+NEEDLESS_MODULES = (
+    "sound", "drivers/gpu", "drivers/media", "drivers/net/wireless", "drivers/net/ethernet",
+    "drivers/staging", "drivers/infiniband", "drivers/iio", "drivers/isdn", "drivers/bluetooth",
+    "drivers/hwmon", "drivers/scsi/*", "drivers/usb", "drivers/target", "net/mac80211",
+    "net/wireless", "net/ceph", "net/sctp", "fs/ocfs2", "fs/nfs", "fs/ceph", "fs/smb", "fs/afs",
+)  # fmt: skip
+"""Four fifths of what Debian's usual kernel brings, for hardware that no machine of the lab has."""
 UNWANTED = ("doc", "man", "info", "locale", "lintian", "groff", "bug", "doc-base")
 PROXY_VARIABLES = ("http_proxy", "https_proxy", "no_proxy", "HTTPS_PROXY", "NO_PROXY")
 STAGES = {
@@ -33,30 +42,47 @@ STAGES = {
 Progress = Callable[[str], None]
 
 
-def ensure_tree(folder: Path, progress: Progress) -> Path:
-    """The archive of the golden client's tree below `folder`, built when it is not there yet."""
-    archive = folder / f"tree-{tree_hash()}.tar.zst"
+class Kind(StrEnum):
+    """Which tree: `small` has what one plain virtual server needs, for the main story; `wide` runs
+    on any disk and firmware of the lab, for the matrix of layouts."""
+
+    SMALL = "tree"
+    WIDE = "wide"
+
+
+def ensure_tree(folder: Path, progress: Progress, kind: Kind = Kind.SMALL) -> Path:
+    """The archive of a golden client's tree below `folder`, built when it is not there yet."""
+    archive = folder / f"{kind}-{tree_hash(kind)}.tar.zst"
     if archive.exists():
         return archive
     find_tool("debootstrap")
     with scratch_folder(folder, "tree") as aside:
         tree = aside / "tree"
-        _bootstrap(tree, folder / "debootstrap.log", progress)
+        _bootstrap(tree, kind, folder / "debootstrap.log", progress)
         _slim(tree)
         progress("packing the tree")
         made = aside / archive.name
         run(["tar", "--create", "--file", made, "--zstd", "--numeric-owner", "--xattrs",
              "--xattrs-include=*", "--acls", "--sort=name", "--directory", tree, "."])  # fmt: skip
-        for old in folder.glob("tree-*.tar.zst"):
+        for old in folder.glob(f"{kind}-*.tar.zst"):
             old.unlink()
         made.rename(archive)
     return archive
 
 
-def tree_hash() -> str:
+def tree_hash(kind: Kind = Kind.SMALL) -> str:
     """Twelve hex digits that change with this file or the package list."""
-    digest = hashlib.sha256(Path(__file__).read_bytes() + PACKAGES.read_bytes())
-    return digest.hexdigest()[:12]
+    words = " ".join(list_packages(kind)).encode()
+    return hashlib.sha256(Path(__file__).read_bytes() + words).hexdigest()[:12]
+
+
+def list_packages(kind: Kind) -> tuple[str, ...]:
+    """Names of the packages of a tree; the wide one has another kernel than the small one."""
+    names = read_packages(PACKAGES)
+    if kind is Kind.SMALL:
+        return names
+    plain = tuple(name for name in names if not name.startswith("linux-image"))
+    return plain + read_packages(MORE_PACKAGES)
 
 
 def read_packages(path: Path) -> tuple[str, ...]:
@@ -97,14 +123,17 @@ def _deb822(text: str) -> str | None:
     return None
 
 
-def _bootstrap(tree: Path, log: Path, progress: Progress) -> None:
+def _bootstrap(tree: Path, kind: Kind, log: Path, progress: Progress) -> None:
     mirror = find_mirror()
     progress(f"debootstrap {SUITE} from {mirror}")
-    packages = ",".join(read_packages(PACKAGES))
+    packages = ",".join(list_packages(kind))
     environment = _download_environment(log.parent)
     _follow(["debootstrap", "--foreign", "--variant=minbase", f"--include={packages}",
              SUITE, tree, mirror], environment, log, progress)  # fmt: skip
     excludes = "".join(f"path-exclude=/usr/share/{name}/*\n" for name in UNWANTED)
+    excludes += "".join(
+        f"path-exclude=/lib/modules/*/kernel/{name}/*\n" for name in NEEDLESS_MODULES
+    )
     (tree / "etc/dpkg/dpkg.cfg.d").mkdir(parents=True, exist_ok=True)
     (tree / "etc/dpkg/dpkg.cfg.d/lean").write_text(excludes)
     # The second stage mounts /proc and /sys; in a mount namespace they cannot outlive it.

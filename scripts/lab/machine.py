@@ -1,4 +1,4 @@
-"""One machine in QEMU: BIOS, virtio disks, a virtio card on a tap, a serial console, ACPI.
+"""One machine in QEMU: its firmware and disks, a virtio card on a tap, a serial console, ACPI.
 
 QEMU waits for the console's reader before it runs its first instruction, so no output is lost.
 A machine with `reboots=False` ends where it would reboot: an install is finished when QEMU exits,
@@ -16,13 +16,19 @@ from typing import Self
 from scripts.lab.accel import Accelerator
 from scripts.lab.console import Console
 from scripts.lab.errors import LabError, LabTimeout
+from scripts.lab.hardware import (
+    Attached,
+    Bus,
+    Firmware,
+    disk_arguments,
+    firmware_arguments,
+    make_nvram,
+)
 from scripts.lab.network import Network
 from scripts.lab.qmp import Control
 from si.system.run import find_tool
 
 NIC_SLOT = 3
-INTERFACE = f"ens{NIC_SLOT}"
-"""What udev calls the card of every machine, for it sits in one slot always."""
 
 
 class Boot(StrEnum):
@@ -39,7 +45,11 @@ class Spec:
     name: str
     mac: str
     disks: tuple[Path, ...]
-    """Raw images; the first is /dev/vda."""
+    """Raw images, in the order of their names: /dev/vda, /dev/vdb, ..."""
+    sector_bytes: int = 512
+    """Of `disks`, logical and physical."""
+    more: tuple[Attached, ...] = ()
+    """Further disks, after those, each with what it needs itself."""
     accelerator: Accelerator
     boot: Boot = Boot.DISK
     reboots: bool = True
@@ -49,6 +59,13 @@ class Spec:
     """False: what the machine writes is forgotten when it ends."""
     read_only: bool = False
     """True: the disks themselves refuse to be written to."""
+    firmware: Firmware = Firmware.BIOS
+    bus: Bus = Bus.VIRTIO
+    nvram: Path | None = None
+    """UEFI: file with this machine's variables, made when it is not there. None: new ones at each
+    start."""
+    boot_rom: bool = True
+    """False: the card has no boot program of its own, and UEFI uses its own PXE."""
 
 
 class Machine:
@@ -142,13 +159,25 @@ class Machine:
     def _path(self, kind: str) -> Path:
         return self._network.folder / f"{self.spec.name}.{kind}"
 
+    def _nvram(self) -> Path | None:
+        spec = self.spec
+        if spec.firmware is Firmware.BIOS:
+            return None
+        if spec.nvram is None:
+            return make_nvram(self._path("nvram"))
+        return spec.nvram if spec.nvram.exists() else make_nvram(spec.nvram)
+
     def _command_line(self) -> list[str]:
         spec = self.spec
-        first_disk, card = (1, "") if spec.boot is Boot.DISK else (2, ",bootindex=1")
+        first, card = (1, "") if spec.boot is Boot.DISK else (2, ",bootindex=1")
+        rom = "" if spec.boot_rom else ",romfile="
+        disks = [Attached(path, spec.sector_bytes, spec.keep_disks, first + number, spec.read_only)
+                 for number, path in enumerate(spec.disks)]  # fmt: skip
         command = [
             find_tool("qemu-system-x86_64", package="qemu-system-x86"),
             "-name", spec.name,
-            "-nodefaults", "-machine", "pc,graphics=off", "-device", "VGA", "-display", "none",
+            "-nodefaults", *firmware_arguments(spec.firmware, spec.bus, self._nvram()),
+            "-device", "VGA", "-display", "none",
             "-accel", spec.accelerator,
             *(["-cpu", "host"] if spec.accelerator is Accelerator.KVM else []),
             "-m", str(spec.memory_mib), "-smp", str(spec.cpus), "-boot", "strict=on",
@@ -157,19 +186,12 @@ class Machine:
             "-serial", "chardev:con",
             "-qmp", f"unix:{self._path('qmp')},server=on,wait=off",
             "-netdev", f"tap,id=net0,ifname={self._tap},script=no,downscript=no",
-            "-device", f"virtio-net-pci,netdev=net0,mac={spec.mac},addr={NIC_SLOT:#x}{card}",
+            "-device", f"virtio-net-pci,netdev=net0,mac={spec.mac},addr={NIC_SLOT:#x}{card}{rom}",
             # Without it mkfs, sshd and sfdisk wait many seconds for random numbers under TCG.
             "-object", "rng-random,id=rng0,filename=/dev/urandom",
             "-device", "virtio-rng-pci,rng=rng0,addr=0x8",
+            *disk_arguments([*disks, *spec.more], spec.bus),
         ]  # fmt: skip
-        for number, path in enumerate(spec.disks):
-            command += [
-                "-drive", f"file={path},format=raw,if=none,id=disk{number},cache=unsafe,"
-                f"discard=unmap,snapshot={'off' if spec.keep_disks else 'on'},"
-                f"readonly={'on' if spec.read_only else 'off'}",
-                "-device", f"virtio-blk-pci,drive=disk{number},serial=lab{number},"
-                f"bootindex={first_disk + number}",
-            ]  # fmt: skip
         return command if spec.reboots else [*command, "-no-reboot"]
 
 

@@ -13,14 +13,21 @@ SHOWN = 6
 
 
 def compare_disk(
-    expected: Path, actual: Path, output: Path, *, ran: bool = False
+    expected: Path,
+    actual: Path,
+    output: Path,
+    *,
+    ran: bool = False,
+    allowed: Path = ALLOWED / "installed.txt",
+    ahead: bool = False,
 ) -> tuple[bool, str]:
     """Whether a client's disk equals the image but for the closed list, and a line about it.
 
-    `ran`: the machine has run since, so that a second list counts too. All that the comparing
-    program says is kept in `output`.
+    `allowed` is that list; `ran`: the machine has run since, so that a second list counts too;
+    `ahead`: the disk's file system lays out more than is written. All that the comparing program
+    says is kept in `output`.
     """
-    lists: list[str | Path] = ["--allow", ALLOWED / "installed.txt"]
+    lists: list[str | Path] = ["--allow", allowed, *(["--ahead"] if ahead else [])]
     if ran:
         lists += ["--ran", ALLOWED / "ran.txt"]
     done = run([sys.executable, COMPARE, expected, actual, *lists], check=False)

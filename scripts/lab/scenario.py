@@ -26,7 +26,6 @@ from scripts.lab.site import (
     ADDRESSES,
     DNS_ONLY_CLIENT,
     HOOK_ORDER,
-    HTTP,
     IMAGE,
     LOADERS,
     MACS,
@@ -117,13 +116,7 @@ class Story:
             )  # fmt: skip
             self.golden_identity = patch.read_identity(self.login_golden)
         with self.report.phase("prepare", "si-prepareclient on the golden client"):
-            fetch = f"import urllib.request as u; u.urlretrieve('{HTTP}/client/si-client.pyz', 'c')"
-            self.login_golden.run(["python3", "-c", fetch])
-            server = HTTP.removeprefix("http://").split(":")[0]
-            done = self.login_golden.run(
-                f"python3 c prepareclient --server {server} --yes </dev/null", timeout_s=120
-            )
-            (self.folder / "prepareclient.log").write_bytes(done.stdout + done.stderr)
+            self.site.prepare(self.login_golden, self.folder / "prepareclient.log")
 
     def capture(self) -> None:
         """si-getimage, and what it made."""

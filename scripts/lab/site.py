@@ -16,6 +16,7 @@ from typing import Any
 
 from scripts.lab.errors import LabError, LabTimeout
 from scripts.lab.network import ADDRESS, BRIDGE, NETWORK, Network, stop_process
+from scripts.lab.ssh import Login
 from si.system.run import STDOUT, Completed
 
 HTTP_PORT = 8080
@@ -56,6 +57,12 @@ CLUSTER = """\
   </group>
 </cluster>
 """
+PLAIN_CLUSTER = """\
+<?xml version="1.0" encoding="UTF-8"?>
+<cluster>
+  <group name="farm" image="web"/>
+</cluster>
+"""
 
 
 class Site:
@@ -70,16 +77,17 @@ class Site:
         self.log = folder / "commands.log"
         self._server: subprocess.Popen[bytes] | None = None
 
-    def make(self) -> None:
-        """An empty server with this site's settings, overrides and scripts."""
+    def make(self, *, plain: bool = False) -> None:
+        """An empty server with this site's settings, overrides and scripts; none if `plain`."""
         shutil.rmtree(self.root, ignore_errors=True)
         etc = self.root / "etc/systemimager"
         etc.mkdir(parents=True)
         (etc / "si.toml").write_text(SETTINGS)
-        (etc / "cluster.xml").write_text(CLUSTER)
+        (etc / "cluster.xml").write_text(PLAIN_CLUSTER if plain else CLUSTER)
         self.log.write_text("")
-        self._write_overrides()
-        self._write_scripts()
+        if not plain:
+            self._write_overrides()
+            self._write_scripts()
 
     def run(self, *words: str | Path, stdin: bytes | None = None, ok: tuple[int, ...] = (0,),
             timeout_s: float = 600) -> Completed:  # fmt: skip
@@ -136,6 +144,15 @@ class Site:
                  "--subnet", NETWORK, "--range", "10.77.0.100-10.77.0.199",
                  "--output", conf, "--yes")  # fmt: skip
         self.network.start_dnsmasq(conf, self.folder / "dhcp.log")
+
+    def prepare(self, login: Login, log: Path) -> None:
+        """si-prepareclient on a golden client, which gets it from the server."""
+        fetch = f"import urllib.request as u; u.urlretrieve('{HTTP}/client/si-client.pyz', 'c')"
+        login.run(["python3", "-c", fetch])
+        done = login.run(
+            f"python3 c prepareclient --server {ADDRESS} --yes </dev/null", timeout_s=120
+        )
+        log.write_bytes(done.stdout + done.stderr)
 
     def states(self) -> dict[str, dict[str, Any]]:
         """What si-monitor knows, by client."""

@@ -24,13 +24,13 @@ from si.errors import (
     ClientUnknown,
     FlavorNotFound,
     ImageNotFound,
+    KeyNotFound,
     LayoutNotFound,
     NameNotResolved,
     ScriptNotFound,
 )
 from si.image.store import layout_path, load_image, script_path
 from si.layout.document import load_layout
-from si.layout.model import Layout
 from si.monitor.events import (
     append_event,
     begin_events,
@@ -40,6 +40,7 @@ from si.monitor.events import (
 )
 from si.monitor.state import ClientState, Event, Phase, State
 from si.names_check import check_name
+from si.script.demands import read_demands
 from si.system import names as system_names
 from si.system.files import replace_file
 
@@ -94,7 +95,7 @@ def plan_arming(
     """Check that every client of `names` can be installed; changes nothing.
 
     `image` and `flavor` None: those of cluster.xml; `arch` None: that of the image. Raises
-    ClientUnknown, ImageNotFound, LayoutNotFound, ScriptNotFound, FlavorNotFound,
+    ClientUnknown, ImageNotFound, LayoutNotFound, KeyNotFound, ScriptNotFound, FlavorNotFound,
     NameNotResolved, DocumentInvalid, BootArgumentsInvalid.
     """
     words = check_append(append)
@@ -102,7 +103,7 @@ def plan_arming(
     plans = []
     for client in known_clients(cluster, names):
         chosen = load_image(settings, _image_of(client, image))
-        layout = _layout_of(settings, client, chosen.name)
+        wipes = _wiped_by(settings, client, chosen.name)
         kernel = _flavor_of(settings, flavor or client.flavor, arch or chosen.arch)
         arming = Arming(
             client=client.name,
@@ -116,8 +117,7 @@ def plan_arming(
             ip=str(client.ip) if client.ip else _resolve_one(settings, client.name, resolve),
             armed=datetime.now(UTC).isoformat(timespec="seconds"),
         )
-        disks = tuple(disk.device for disk in layout.disks)
-        plans.append(ArmingPlan(arming, disks, client_state(settings, client.name)))
+        plans.append(ArmingPlan(arming, wipes, client_state(settings, client.name)))
     return tuple(plans)
 
 
@@ -202,19 +202,33 @@ def _image_of(client: Client, image: str | None) -> str:
     return chosen
 
 
-def _layout_of(settings: Settings, client: Client, image: str) -> Layout:
+def _wiped_by(settings: Settings, client: Client, image: str) -> tuple[str, ...]:
+    """The disks that the client's script wipes, or its layout where the script does not say.
+
+    Raises ScriptNotFound, KeyNotFound, LayoutNotFound.
+    """
     name = script_name(client, image)
     script, document = script_path(settings, name), layout_path(settings, name)
     hint = f"make it: si-mkautoinstallscript --image {name}"
     if not script.is_file():
         raise ScriptNotFound(f"{client.name}: no master script {script}", hint=hint)
+    demands = read_demands(script.read_text(encoding="utf-8", errors="surrogateescape"))
+    for key in demands.keys:
+        if not (settings.keys / key).is_file():
+            raise KeyNotFound(
+                f"{client.name}: no passphrase file {settings.keys / key}",
+                hint="write the passphrase into it, and let only root read it",
+            )
+    if demands.disks:
+        return demands.disks
     try:
-        return load_layout(document.read_bytes(), str(document))
+        layout = load_layout(document.read_bytes(), str(document))
     except FileNotFoundError as error:
         raise LayoutNotFound(
             f"{client.name}: no layout {document}, so what would be wiped is not known",
             hint="si-getimage makes one; so can you, see si-layout(5)",
         ) from error
+    return tuple(disk.device for disk in layout.disks)
 
 
 def _flavor_of(settings: Settings, flavor: str, arch: str) -> Path:

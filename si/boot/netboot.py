@@ -20,8 +20,9 @@ _RESERVED = ("si.server=", "si.client=", "si.token=", "initrd=", "BOOTIF=")
 
 _LOCAL_DISK = (
     # Under a PC BIOS the first disk is started directly, for not every BIOS goes on to it when
-    # the boot ROM gives up; EFI firmware does.
-    "iseq ${platform} pcbios && sanboot --no-describe --drive 0x80 ||\nexit\n"
+    # the boot ROM gives up. EFI firmware does, but only after a failure: a boot program that ends
+    # well makes it show its menu (UEFI 2.10, 3.1.1).
+    "set si-local yes\niseq ${platform} pcbios && sanboot --no-describe --drive 0x80 ||\nexit 1\n"
 )
 
 
@@ -96,8 +97,9 @@ def render_boot_ipxe(server: str) -> str:
     return (
         "#!ipxe\n"
         f"chain --autofree {server}/boot/ipxe/${{netX/mac}} || goto failed\n"
-        "exit\n"
+        "exit 1\n"
         ":failed\n"
+        "isset ${si-local} && exit 1 ||\n"
         f"echo si: {server} does not answer, booting the local disk\n"
         "sleep 3\n"
         f"{_LOCAL_DISK}"

@@ -12,12 +12,7 @@ from si.client.fields import Raw
 from si.client.mounts import DISK_TYPES, REMOTE_TYPES
 from si.client.record import Facts
 
-_LAYERS = {
-    "lvm": "LVM logical volumes",
-    "crypt": "encrypted disks",
-    "mpath": "multipath disks",
-    "dm": "device-mapper disks",
-}
+_LAYERS = {"mpath": "multipath disks", "dm": "device-mapper disks"}
 
 
 def find_doubts(facts: Facts, databases: Iterable[str]) -> tuple[str, ...]:
@@ -38,9 +33,7 @@ def _layer_doubts(facts: Facts) -> Iterator[str]:
     found: dict[str, list[str]] = {}
     for device in walk(facts.lsblk.get("blockdevices", [])):
         kind = str(device.get("type"))
-        if kind.startswith("raid") or kind in ("md", "linear"):
-            found.setdefault("software RAID", []).append(str(device["name"]))
-        elif kind in _LAYERS:
+        if kind in _LAYERS:
             found.setdefault(_LAYERS[kind], []).append(str(device["name"]))
     for what, names in sorted(found.items()):
         listed = ", ".join(sorted(set(names)))
@@ -48,9 +41,7 @@ def _layer_doubts(facts: Facts) -> Iterator[str]:
 
 
 def _boot_doubts(facts: Facts) -> Iterator[str]:
-    if facts.firmware == "uefi":
-        yield "UEFI firmware: copies that start by UEFI cannot be installed by this version"
-    elif facts.boot.loader != "grub":
+    if facts.boot.loader != "grub":
         yield (
             f"boot loader {facts.boot.loader}: this version makes copies start with GRUB only, "
             "which was found on no disk"
@@ -73,8 +64,6 @@ def _mount_doubts(facts: Facts) -> Iterator[str]:
             yield f"{target} ({kind} from {source}) is not captured: it is on another machine"
         elif kind not in DISK_TYPES and source.partition("[")[0] in devices:
             yield f"{target} ({kind}) is not captured: {kind} cannot be installed by this version"
-        elif kind == "btrfs" and mount.get("fsroot") not in (None, "/"):
-            yield f"{target}: its btrfs subvolume becomes a plain directory or file system"
 
 
 def _swap_doubts(facts: Facts) -> Iterator[str]:

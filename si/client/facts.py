@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from si.client.ask_layers import gather_layers
 from si.client.detect import detect_firmware, detect_loader, detect_network, read_first_sector
 from si.client.doubts import walk
 from si.client.fields import Raw, clean_text
@@ -80,6 +81,7 @@ def gather_facts(root: Path = Path("/")) -> Facts:
         tools=_tool_versions(),
         used_bytes=used_bytes,
         inodes=inodes,
+        layers=gather_layers(root, lsblk, findmnt),
     )
 
 

@@ -64,6 +64,14 @@ class Fields:
             raise self._error(f"{self._source}: {self._where}{name} is missing")
         return self._left.pop(name)
 
+    def has(self, name: str) -> bool:
+        """Whether the field is there."""
+        return name in self._left
+
+    def all_texts(self) -> dict[str, str]:
+        """All fields of this object, each a text."""
+        return {name: self.text(name) for name in list(self._left)}
+
     def text(self, name: str) -> str:
         """A text."""
         value = self.take(name)

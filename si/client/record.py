@@ -12,10 +12,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from si.client.fields import Fields, Raw, load_fields
+from si.client.layer_facts import LayerFacts, dump_layers, read_layers
 from si.errors import FactsInvalid
 
 FORMAT = 1
@@ -68,7 +69,8 @@ class Facts:
     """All that is recorded of a golden client (`/etc/systemimager/facts.json`).
 
     lsblk, sfdisk (by disk), findmnt, blkid: as the tools said it. used_bytes and inodes: what
-    the file systems that are captured hold.
+    the file systems that are captured hold. layers: arrays, volume groups and the like, of which
+    facts of older versions know nothing.
     """
 
     recorded: str
@@ -88,6 +90,7 @@ class Facts:
     tools: dict[str, str]
     used_bytes: int
     inodes: int
+    layers: LayerFacts = field(default_factory=LayerFacts)
 
 
 def parse_facts(text: str | bytes, source: str) -> Facts:
@@ -111,7 +114,7 @@ def parse_facts(text: str | bytes, source: str) -> Facts:
 
 def dump_facts(facts: Facts) -> str:
     """The JSON text of `facts`, ending in a newline; `parse_facts` gives them back."""
-    data = {
+    data: Raw = {
         "format": FORMAT,
         "recorded": facts.recorded,
         "hostname": facts.hostname,
@@ -138,6 +141,9 @@ def dump_facts(facts: Facts) -> str:
         "used_bytes": facts.used_bytes,
         "inodes": facts.inodes,
     }
+    layers = dump_layers(facts.layers)
+    if layers:
+        data["layers"] = layers
     return json.dumps(data, indent=1, ensure_ascii=True) + "\n"
 
 
@@ -163,6 +169,7 @@ def _read_facts(fields: Fields) -> Facts:
         tools=fields.text_map("tools"),
         used_bytes=fields.integer("used_bytes"),
         inodes=fields.integer("inodes"),
+        layers=read_layers(fields.inner("layers")) if fields.has("layers") else LayerFacts(),
     )
 
 

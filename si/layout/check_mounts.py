@@ -27,11 +27,11 @@ _LABEL_LENGTHS = {
     **dict.fromkeys((FilesystemType.EXT2, FilesystemType.EXT3, FilesystemType.EXT4), 16),
     FilesystemType.XFS: 12,
     FilesystemType.VFAT: 11,
+    FilesystemType.BTRFS: 255,
     FilesystemType.SWAP: 15,
 }
 _UUID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 _VFAT_ID = re.compile(r"[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}")
-_LATER_DEVICE = re.compile(r"/dev/(?:md|dm-|mapper/)")
 
 
 def mount_problems(layout: Layout) -> Found:
@@ -41,6 +41,8 @@ def mount_problems(layout: Layout) -> Found:
     for filesystem in layout.filesystems:
         yield from _device(filesystem, layout)
         yield from _source(filesystem)
+        yield from _subvolumes(filesystem)
+        yield from _kept(filesystem, layout)
         if (filesystem.mount_point == "swap") != (filesystem.type is FilesystemType.SWAP):
             text = f'fs="{filesystem.type}" with mp="{filesystem.mount_point}"'
             yield filesystem.source_line, f'{text}: swap has mp="swap", and nothing else has'
@@ -55,9 +57,9 @@ def mount_warnings(layout: Layout) -> Found:
         if disk_and_part is None:
             continue
         flags = disk_and_part[1].flags
-        if not filesystem.format:
+        if not filesystem.format and not layout.is_kept(filesystem.device):
             text = f'format="no" does not keep what is on {filesystem.device}'
-            yield filesystem.source_line, f"{text}: the partition table is written anew"
+            yield filesystem.source_line, f'{text}: the table is written anew; keep="yes" keeps it'
         if Flag.SWAP in flags and filesystem.type is not FilesystemType.SWAP:
             text = f'{filesystem.device} has flags="swap" but fs="{filesystem.type}"'
             yield filesystem.source_line, f"{text}: fs counts"
@@ -86,12 +88,20 @@ def _mount_points(layout: Layout) -> Found:
             yield line, f'options="{entry.options}" holds blanks: separate options by commas only'
         if where in ("swap", "none"):
             continue
-        if not _is_clean_path(where):
-            yield line, f'mp="{where}" is no mount point: write an absolute path, like /home'
-        elif where in seen:
-            what = "a second root" if where == "/" else f"{where} is mounted twice"
-            yield line, f"{what}: the other one is on line {seen[where]}"
-        seen.setdefault(where, line)
+        yield from _mount_point(where, line, seen)
+        inside = entry.subvolumes if isinstance(entry, Filesystem) else ()
+        for subvolume in inside:
+            if subvolume.mount_point not in (None, where):
+                yield from _mount_point(str(subvolume.mount_point), subvolume.source_line, seen)
+
+
+def _mount_point(where: str, line: int, seen: dict[str, int]) -> Found:
+    if not _is_clean_path(where):
+        yield line, f'mp="{where}" is no mount point: write an absolute path, like /home'
+    elif where in seen:
+        what = "a second root" if where == "/" else f"{where} is mounted twice"
+        yield line, f"{what}: the other one is on line {seen[where]}"
+    seen.setdefault(where, line)
 
 
 def _is_clean_path(path: str) -> bool:
@@ -107,6 +117,8 @@ def _device(filesystem: Filesystem, layout: Layout) -> Found:
     if found is not None:
         yield from _partition(filesystem, *found)
         return
+    if layout.layer_of(filesystem.device) is not None:
+        return
     unread = any(
         disk.device == NO_DEVICE or any(part.number == NO_NUMBER for part in disk.partitions)
         for disk in layout.disks
@@ -114,11 +126,10 @@ def _device(filesystem: Filesystem, layout: Layout) -> Found:
     line, device = filesystem.source_line, filesystem.device
     if not is_device(device):
         yield line, f'real_dev="{device}" is no device: write a partition, like /dev/vda2'
-    elif _LATER_DEVICE.match(device):
-        yield line, f"{device}: software RAID, LVM and encryption are not supported yet"
     elif not unread:
-        known = ", ".join(layout.partition_paths()) or "there is none"
-        yield line, f"{device} is no partition of this layout: {known}"
+        layered = [path for layer in layout.layers for path in layer.devices]
+        known = ", ".join([*layout.partition_paths(), *layered]) or "there is none"
+        yield line, f"{device} is no partition or volume of this layout: {known}"
 
 
 def _partition(filesystem: Filesystem, disk: Disk, part: Partition) -> Found:
@@ -127,6 +138,32 @@ def _partition(filesystem: Filesystem, disk: Disk, part: Partition) -> Found:
         yield line, f"{device} is the extended partition: it holds partitions, no file system"
     if Flag.BIOS_GRUB in part.flags:
         yield line, f'{device} has flags="bios_grub": GRUB writes there, no file system can stand'
+
+
+def _subvolumes(filesystem: Filesystem) -> Found:
+    names: set[str] = set()
+    for subvolume in filesystem.subvolumes:
+        line, name = subvolume.source_line, subvolume.name
+        if filesystem.type is not FilesystemType.BTRFS:
+            yield line, f'fs="{filesystem.type}" has no subvolumes: write fs="btrfs", or remove it'
+        if not _is_clean_path(f"/{name}") or not name or "," in name:
+            yield line, f'name="{name}" is no name of a subvolume: write one like @home'
+        if name in names:
+            yield line, f"the subvolume {name} stands here twice: write another name"
+        names.add(name)
+        if any(char.isspace() for char in subvolume.options):
+            yield line, f'options="{subvolume.options}" holds blanks: separate options by commas'
+        if "subvol" in f"{filesystem.options},{subvolume.options}":
+            yield line, "options holds subvol: name of <subvolume> says it already"
+
+
+def _kept(filesystem: Filesystem, layout: Layout) -> Found:
+    if layout.is_kept(filesystem.device) and filesystem.format:
+        if filesystem.mount_point == "/":
+            yield filesystem.source_line, "the root is kept, so nothing could be installed on it"
+        elif filesystem.mount_source is None:
+            text = f"{filesystem.device} is kept, and so is its UUID, which is not known here"
+            yield filesystem.source_line, f'{text}: write mount_dev="LABEL=..." or "UUID=..."'
 
 
 def _source(filesystem: Filesystem) -> Found:

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from si.layout.capacity import LEAST_ANY, least_bytes
 from si.layout.disks import NO_NUMBER
 from si.layout.geometry import Geometry, end_mib, place, smallest_disk
 from si.layout.model import (
     MIB,
     Disk,
-    FilesystemType,
     Fixed,
     Flag,
     LabelType,
@@ -27,11 +27,12 @@ from si.layout.sizes import format_bytes
 
 Found = Iterator[tuple[int, str]]
 
+CHOSEN = "/dev/si/"
+"""Where BOEL puts names for the disks that it chooses."""
+
 _MSDOS_LARGEST = 2**32 * 512
 _MSDOS_PRIMARIES = 4
 _GPT_ONLY = (Flag.BIOS_GRUB, Flag.LEGACY_BOOT)
-_LEAST_MIB = {FilesystemType.XFS: 320, FilesystemType.VFAT: 40}
-_LEAST_ANY_MIB = 16
 
 
 def table_problems(disk: Disk, layout: Layout) -> Found:
@@ -43,6 +44,8 @@ def table_problems(disk: Disk, layout: Layout) -> Found:
     yield from faults
     yield from _sizes(disk)
     yield from _flags(disk)
+    yield from _bounds(disk)
+    yield from _choice(disk)
     if not faults and not any(part.number == NO_NUMBER for part in disk.partitions):
         yield from _fit(disk, layout)
 
@@ -68,12 +71,13 @@ def table_warnings(disk: Disk) -> Found:
 def least_sizes(disk: Disk, layout: Layout) -> dict[int, int]:
     """How small each partition of a variable size may become, in MiB, by number."""
     least = {}
+    circular = bool(layout.circular_layers)
     for part in disk.partitions:
         if isinstance(part.size, Fixed):
             continue
-        filesystem = layout.filesystem_on(partition_path(disk.device, part.number))
-        known = _LEAST_MIB.get(filesystem.type) if filesystem is not None else None
-        least[part.number] = _LEAST_ANY_MIB if known is None else known
+        path = partition_path(disk.device, part.number)
+        needed = LEAST_ANY if circular else least_bytes(path, layout)
+        least[part.number] = -(-max(needed, part.least or 0) // MIB)
     return least
 
 
@@ -147,6 +151,28 @@ def _flags(disk: Disk) -> Found:
         for part in active[1:]:
             text = f'flag "boot" stands on line {active[0].source_line} already'
             yield part.source_line, f"{text}: only one partition can be the active one"
+
+
+def _bounds(disk: Disk) -> Found:
+    for part in disk.partitions:
+        line, bounds = part.source_line, (part.least, part.most)
+        if isinstance(part.size, Fixed) and bounds != (None, None):
+            yield line, 'min and max need a size that varies: write size="*" or a percentage'
+        elif part.least is not None and part.most is not None and part.least > part.most:
+            yield line, f"min is {format_bytes(part.least)}, more than max"
+    if disk.alignment % MIB or not disk.alignment:
+        yield disk.source_line, "alignment is no multiple of 1MiB: write 1MiB or 4MiB"
+    if disk.sector not in (None, 512, 4096):
+        yield disk.source_line, f'sector="{disk.sector}" is neither 512 nor 4096'
+
+
+def _choice(disk: Disk) -> Found:
+    line, chosen = disk.source_line, disk.device.startswith(CHOSEN)
+    if disk.rule is not None and (not chosen or "/" in disk.device.removeprefix(CHOSEN)):
+        text = f"{disk.device} is chosen by rule, so it has a name of your choice"
+        yield line, f'{text}: write dev="{CHOSEN}system", and {CHOSEN}system-part1 for partition 1'
+    elif disk.rule is None and chosen:
+        yield line, f'{disk.device} needs a rule, like choose="smallest" or min_size="20GiB"'
 
 
 def _fit(disk: Disk, layout: Layout) -> Found:

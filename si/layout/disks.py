@@ -1,26 +1,31 @@
 """Reads <disk>, <part> and <bootloader> of either dialect.
 
-Stage 4. Pure. What this product cannot do yet is told by name, never dropped.
+Stage 4. Pure. What has no meaning here is told by name, never dropped in silence.
 """
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 from lxml import etree
 
 from si.layout.faults import Attributes, Faults, line_of
+from si.layout.membership import Memberships, plain_raid
 from si.layout.model import (
     MIB,
     Bootloader,
     Disk,
+    DiskRule,
     Firmware,
     Fixed,
     Flag,
     LabelType,
     Partition,
     PartitionKind,
+    Pick,
     Size,
+    partition_path,
 )
 from si.layout.sizes import SizeInvalid, parse_bytes, parse_size, parse_unit
 
@@ -32,30 +37,45 @@ NO_DEVICE = "?"
 _DEVICE = re.compile(r"/dev/[A-Za-z0-9][A-Za-z0-9._:+@-]*(?:/[A-Za-z0-9][A-Za-z0-9._:+@-]*)*")
 _GUID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 _MSDOS_ID = re.compile(r"(?:0x)?[0-9A-Fa-f]{1,2}")
-_LATER_FLAGS = {"raid": "software RAID", "lvm": "LVM"}
-_LATER_ATTRIBUTES = {"raid_dev": "software RAID", "lvm_group": "LVM"}
 _IGNORED_FLAGS = ("palo", "hp-service", "diag", "no_automount")
 _FLAVORS = ("grub2", "grub", "systemd", "rEFInd", "clover")
 
 
-def read_disk(element: etree._Element, faults: Faults) -> Disk:
+def read_disk(element: etree._Element, faults: Faults, memberships: Memberships) -> Disk:
     """The disk, with placeholders for what could not be read."""
     found = Attributes(element, faults)
     device = found.required("dev", "/dev/vda")
-    label = _read_label(found)
-    unit = _read_unit(found)
-    capacity = _read_capacity(found)
-    found.finish()
-    partitions = []
-    for child in element:
-        if child.tag == "part":
-            partitions.append(_read_partition(child, faults, label=label, unit=unit))
-        elif isinstance(child.tag, str):
-            faults.unknown(line_of(child), f"<disk> holds <part> only, not <{child.tag}>")
     if device is not None and not is_device(device):
         found.problem(f'dev="{device}" is no path of a disk: write one like /dev/vda')
         device = None
-    return Disk(device or NO_DEVICE, label, tuple(partitions), capacity, found.line)
+    label = _read_label(found)
+    unit = _read_unit(found)
+    capacity = _read_bytes(found, "capacity")
+    rule = _read_rule(found)
+    keep = found.yes("keep") or False
+    alignment = _read_bytes(found, "alignment") or MIB
+    sector = found.number("sector")
+    found.finish()
+    frame = _Frame(device or NO_DEVICE, label, unit, memberships)
+    partitions = []
+    for child in element:
+        if child.tag == "part":
+            partitions.append(_read_partition(child, faults, frame))
+        elif isinstance(child.tag, str):
+            faults.unknown(line_of(child), f"<disk> holds <part> only, not <{child.tag}>")
+    return Disk(
+        frame.device, label, tuple(partitions), capacity, rule, keep, alignment, sector, found.line
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """What a partition has to know of its disk."""
+
+    device: str
+    label: LabelType
+    unit: str
+    memberships: Memberships
 
 
 def is_device(text: str) -> bool:
@@ -100,7 +120,8 @@ def _read_targets(element: etree._Element, faults: Faults) -> list[str]:
 def _read_label(found: Attributes) -> LabelType:
     text = found.required("label_type", "gpt")
     if text in ("convert", "none"):
-        found.problem(f'label_type="{text}" (keeping a table) is not supported yet: write gpt')
+        instead = 'write the table that is there, msdos or gpt, and keep="yes"'
+        found.problem(f'label_type="{text}" does not say what is on the disk: {instead}')
     elif text is not None and text not in tuple(LabelType):
         found.problem(f'label_type="{text}" is neither msdos nor gpt')
     elif text is not None:
@@ -117,36 +138,57 @@ def _read_unit(found: Attributes) -> str:
         return "MB"
 
 
-def _read_capacity(found: Attributes) -> int | None:
-    text = found.text("capacity")
+def _read_bytes(found: Attributes, name: str) -> int | None:
+    text = found.text(name)
     try:
         return parse_bytes(text) if text is not None else None
     except SizeInvalid as error:
-        found.problem(f"capacity: {error}")
+        found.problem(f"{name}: {error}")
         return None
 
 
-def _read_partition(
-    element: etree._Element, faults: Faults, *, label: LabelType, unit: str
-) -> Partition:
+def _read_rule(found: Attributes) -> DiskRule | None:
+    pick, holds = found.text("choose"), found.text("holds")
+    rotational = found.yes("rotational")
+    least = _read_bytes(found, "min_size") or 0
+    if pick is not None and pick not in tuple(Pick):
+        found.problem(f'choose="{pick}" is none of {", ".join(Pick)}')
+        pick = None
+    if holds not in (None, "boot"):
+        found.problem(f'holds="{holds}" is not known: write boot')
+        holds = None
+    if pick is None and holds is None and rotational is None and not least:
+        return None
+    return DiskRule(Pick(pick or Pick.FIRST), rotational, least, holds)
+
+
+def _read_partition(element: etree._Element, faults: Faults, frame: _Frame) -> Partition:
     found = Attributes(element, faults)
     if "num" not in element.attrib:
         found.problem('<part> needs num="...", for example num="1"')
-    number = found.number("num", least=1, most=128)
-    size = _read_size(found, unit)
+    number = found.number("num", least=1, most=128) or NO_NUMBER
+    size = _read_size(found, frame.unit)
     kind = _read_kind(found)
     flags = _read_flags(found)
     name = found.text("p_name")
-    type_id = _read_type_id(found, label)
-    for attribute, what in _LATER_ATTRIBUTES.items():
-        if found.text(attribute) is not None:
-            found.problem(f"{attribute} ({what}) is not supported yet: remove it")
+    type_id = _read_type_id(found, frame.label)
+    keep = found.yes("keep") or False
+    least, most = _read_bytes(found, "min"), _read_bytes(found, "max")
+    _read_owners(found, frame, number)
     found.finish()
     if name is not None and (len(name) > 36 or not name.isprintable()):
         found.problem("p_name may have 36 characters at most, all of them printable")
     name = None if name == "-" else name
-    number = NO_NUMBER if number is None else number
-    return Partition(number, size, kind, flags, name, type_id, found.line)
+    return Partition(number, size, kind, flags, name, type_id, keep, least, most, found.line)
+
+
+def _read_owners(found: Attributes, frame: _Frame, number: int) -> None:
+    path = partition_path(frame.device, number)
+    raid, group = found.text("raid_dev"), found.text("lvm_group")
+    if raid not in (None, "-"):
+        frame.memberships.raids.append((plain_raid(str(raid)), path, found.line))
+    if group not in (None, "-"):
+        frame.memberships.groups.append((str(group), path, found.line))
 
 
 def _read_size(found: Attributes, unit: str) -> Size:
@@ -171,9 +213,7 @@ def _read_flags(found: Attributes) -> tuple[Flag, ...]:
     for word in re.split(r"[,\s]+", (found.text("flags") or "").lower()):
         if word in ("", "-"):
             continue
-        if word in _LATER_FLAGS:
-            found.problem(f'flag "{word}" ({_LATER_FLAGS[word]}) is not supported yet: remove it')
-        elif word in _IGNORED_FLAGS:
+        if word in _IGNORED_FLAGS:
             found.warning(f'ignored: flag "{word}" has no meaning on a Linux PC')
         elif word not in tuple(Flag):
             found.problem(f'unknown flag "{word}": known are {", ".join(Flag)}')

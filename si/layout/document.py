@@ -11,6 +11,7 @@ entities, no network, a bounded size.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 from lxml import etree
@@ -21,15 +22,16 @@ from si.layout.disks import read_bootloader, read_disk
 from si.layout.dump import dump_layout
 from si.layout.faults import Faults, line_of
 from si.layout.fsinfo import arrange, read_fsinfo
-from si.layout.model import Bootloader, Layout
+from si.layout.membership import Memberships
+from si.layout.model import Bootloader, Layout, VolumeGroup, mapper_path, volume_path
+from si.layout.stacks import read_crypts, read_groups, read_raids
 
 __all__ = ["MAX_BYTES", "dump_layout", "load_layout", "parse_xml", "read_layout"]
 
 MAX_BYTES = 4 * 1024 * 1024
 FORMAT = "1"
 
-_LATER = {"raid": "software RAID", "lvm": "LVM", "crypt": "encryption", "luks": "encryption"}
-_SECTIONS = ("disk", "bootloader", "fsinfo", "boel", *_LATER)
+_SECTIONS = ("disk", "raid", "crypt", "lvm", "bootloader", "fsinfo", "boel")
 _LATE_DECLARATION = re.compile(rb"([ \t\r\n]+)(<\?xml[^>]{0,200}\?>)")
 _ENTITY = re.compile(r"<!ENTITY", re.IGNORECASE)
 
@@ -120,11 +122,33 @@ def _read_root(root: etree._Element, faults: Faults) -> Layout:
         text = f'format="{root.get("format")}" is not known here: this version writes {FORMAT}'
         faults.problem(line_of(root), text)
     _check_outline(root, faults)
-    disks = tuple(read_disk(element, faults) for element in root.iterfind("disk"))
-    partitions = Layout(disks, ()).partition_paths()
-    entries = [read_fsinfo(element, faults, partitions) for element in root.iterfind("fsinfo")]
+    memberships = Memberships()
+    disks = tuple(read_disk(element, faults, memberships) for element in root.iterfind("disk"))
+    crypts = read_crypts(root, faults)
+    raids = read_raids(root, faults, memberships)
+    groups = read_groups(root, faults, memberships)
+    memberships.check_owners(
+        {raid.device for raid in raids}, {group.name for group in groups}, faults
+    )
+    devices = Layout(disks, (), None, raids, crypts, groups)
+    known = {*devices.partition_paths(), *(d for layer in devices.layers for d in layer.devices)}
+    names = _other_names(groups, known)
+    entries = [read_fsinfo(element, faults, names) for element in root.iterfind("fsinfo")]
     arranged = arrange([entry for entry in entries if entry is not None], faults)
-    return Layout(disks, arranged, _read_bootloader(root, faults))
+    return replace(devices, entries=arranged, bootloader=_read_bootloader(root, faults))
+
+
+def _other_names(groups: tuple[VolumeGroup, ...], known: set[str]) -> dict[str, str]:
+    """The path that a device has in a layout, by every path that it may have in a document."""
+    names = {path: path for path in known}
+    for path in known:
+        if re.fullmatch(r"/dev/md[0-9]+", path):
+            names[path.replace("/md", "/md/")] = path
+    for group in groups:
+        for volume in group.volumes:
+            path = volume_path(group.name, volume.name)
+            names[mapper_path(group.name, volume.name)] = path
+    return names
 
 
 def _check_outline(root: etree._Element, faults: Faults) -> None:
@@ -135,9 +159,7 @@ def _check_outline(root: etree._Element, faults: Faults) -> None:
         if not isinstance(element.tag, str):
             continue
         line, tag = line_of(element), str(element.tag)
-        if tag in _LATER and (len(element) or set(element.attrib) - {"version"}):
-            faults.problem(line, f"<{tag}> ({_LATER[tag]}) is not supported yet: remove it")
-        elif tag not in _SECTIONS:
+        if tag not in _SECTIONS:
             faults.unknown(line, f"<config> has no element <{tag}>")
     _find_bare_text(root, faults)
 

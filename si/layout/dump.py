@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from lxml import etree
 
+from si.layout.dump_layers import add_layers
 from si.layout.model import (
     MIB,
     Bootloader,
     Comment,
     Disk,
+    DiskRule,
     Entry,
     Filesystem,
     Fixed,
@@ -27,10 +29,13 @@ def dump_layout(layout: Layout) -> str:
     root = etree.Element("config", {"format": "1"})
     for disk in layout.disks:
         _add_disk(root, disk)
+    add_layers(root, layout)
     if layout.bootloader is not None:
         _add_bootloader(root, layout.bootloader)
     for entry in layout.entries:
-        etree.SubElement(root, "fsinfo", _entry_attributes(entry))
+        element = etree.SubElement(root, "fsinfo", _entry_attributes(entry))
+        if isinstance(entry, Filesystem):
+            _add_subvolumes(element, entry)
     etree.indent(root, space="  ")
     return etree.tostring(root, encoding="unicode") + "\n"
 
@@ -39,9 +44,28 @@ def _add_disk(root: etree._Element, disk: Disk) -> None:
     attributes = {"dev": disk.device, "label_type": disk.label.value, "unit_of_measurement": "MiB"}
     if disk.capacity is not None:
         attributes["capacity"] = format_bytes(disk.capacity)
+    if disk.rule is not None:
+        attributes |= _rule_attributes(disk.rule)
+    if disk.keep:
+        attributes["keep"] = "yes"
+    if not disk.has_plain_alignment:
+        attributes["alignment"] = format_bytes(disk.alignment)
+    if disk.sector is not None:
+        attributes["sector"] = str(disk.sector)
     element = etree.SubElement(root, "disk", attributes)
     for partition in disk.partitions:
         etree.SubElement(element, "part", _partition_attributes(partition))
+
+
+def _rule_attributes(rule: DiskRule) -> dict[str, str]:
+    attributes = {"choose": rule.pick.value}
+    if rule.rotational is not None:
+        attributes["rotational"] = "yes" if rule.rotational else "no"
+    if rule.min_bytes:
+        attributes["min_size"] = format_bytes(rule.min_bytes)
+    if rule.holds is not None:
+        attributes["holds"] = rule.holds
+    return attributes
 
 
 def _partition_attributes(partition: Partition) -> dict[str, str]:
@@ -55,6 +79,12 @@ def _partition_attributes(partition: Partition) -> dict[str, str]:
         attributes["id"] = partition.type_id
     if partition.flags:
         attributes["flags"] = ",".join(partition.flags)
+    if partition.keep:
+        attributes["keep"] = "yes"
+    if partition.least is not None:
+        attributes["min"] = format_bytes(partition.least)
+    if partition.most is not None:
+        attributes["max"] = format_bytes(partition.most)
     return attributes
 
 
@@ -78,6 +108,16 @@ def _entry_attributes(entry: Entry) -> dict[str, str]:
             return {**line, "real_dev": source, **_mount_attributes(entry)}
         case Filesystem():
             return {**line, "real_dev": entry.device, **_filesystem_attributes(entry)}
+
+
+def _add_subvolumes(element: etree._Element, filesystem: Filesystem) -> None:
+    for subvolume in filesystem.subvolumes:
+        attributes = {"name": subvolume.name}
+        if subvolume.mount_point is not None:
+            attributes["mp"] = subvolume.mount_point
+        if subvolume.options:
+            attributes["options"] = subvolume.options
+        etree.SubElement(element, "subvolume", attributes)
 
 
 def _filesystem_attributes(filesystem: Filesystem) -> dict[str, str]:

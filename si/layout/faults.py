@@ -85,6 +85,14 @@ class Attributes:
         self.problem(f'{name}="{value}" is no whole number of at least {least}')
         return None
 
+    def yes(self, name: str) -> bool | None:
+        """The attribute as yes or no; None without it or after noting the problem."""
+        value = self.text(name)
+        if value is not None and value.lower() not in ("yes", "no"):
+            self.problem(f'{name}="{value}" is neither yes nor no')
+            return None
+        return None if value is None else value.lower() == "yes"
+
     def finish(self) -> None:
         """Note every attribute that nobody asked for."""
         for name in self._left:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Collection
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from lxml import etree
 
-from si.layout.faults import Attributes, Faults
-from si.layout.model import Comment, Entry, Filesystem, FilesystemType, Mount
+from si.layout.faults import Attributes, Faults, line_of
+from si.layout.model import Comment, Entry, Filesystem, FilesystemType, Mount, Subvolume
 
 NO_ORDER = 0
 """Stands for a `line` that is missing; `arrange` puts such entries last."""
@@ -24,7 +24,7 @@ _ATTRIBUTES = (
     *("dump", "pass", "format", "label"),
 )
 _FAT_SIZES = {"fat12": "-F 12", "fat16": "-F 16", "fat32": "-F 32", "fat": "", "msdos": ""}
-_LATER = ("btrfs", "f2fs", "zfs", "bcachefs", "nilfs2")
+_LATER = ("f2fs", "zfs", "bcachefs", "nilfs2")
 _NO_MKFS = ("jfs", "reiserfs", "reiser4", "ntfs", "exfat", "hfsplus", "ufs", "minix")
 _TYPE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._,-]{0,63}")
 _VOLATILE_SOURCES = ("PARTUUID", "PARTLABEL", "ID")
@@ -47,12 +47,10 @@ class _Line:
     mkfs_opts: str
 
 
-def read_fsinfo(
-    element: etree._Element, faults: Faults, partitions: Collection[str]
-) -> Entry | None:
+def read_fsinfo(element: etree._Element, faults: Faults, names: Mapping[str, str]) -> Entry | None:
     """The entry, None when nothing can be made of it.
 
-    `partitions` are the paths of all partitions of the layout.
+    `names` holds the path of every device of the layout, by all the paths that it may go by.
     """
     found = Attributes(element, faults)
     order = found.number("line", least=1) or NO_ORDER
@@ -61,9 +59,12 @@ def read_fsinfo(
     if comment is not None:
         entry = _read_comment(found, order, comment)
     else:
-        line = _read_line(found, order)
-        entry = _make_entry(found, line, partitions) if line is not None else None
+        line = _read_line(found, order, names)
+        entry = _make_entry(found, line, names) if line is not None else None
     found.finish()
+    subvolumes = tuple(_read_subvolumes(element, faults))
+    if isinstance(entry, Filesystem):
+        return replace(entry, subvolumes=subvolumes)
     return entry
 
 
@@ -95,7 +96,20 @@ def _read_comment(found: Attributes, order: int, text: str) -> Comment:
     return Comment(order, text.rstrip(), found.line)
 
 
-def _read_line(found: Attributes, order: int) -> _Line | None:
+def _read_subvolumes(element: etree._Element, faults: Faults) -> Iterator[Subvolume]:
+    for child in element:
+        if child.tag == "subvolume":
+            found = Attributes(child, faults)
+            name = found.required("name", "@home")
+            where, options = found.text("mp"), found.text("options") or ""
+            found.finish()
+            if name is not None:
+                yield Subvolume(name.strip("/"), where, options, found.line)
+        elif isinstance(child.tag, str):
+            faults.unknown(line_of(child), f"<fsinfo> holds <subvolume> only, not <{child.tag}>")
+
+
+def _read_line(found: Attributes, order: int, names: Mapping[str, str]) -> _Line | None:
     device, source = found.text("real_dev"), found.text("mount_dev")
     mount_point = found.required("mp", "/home")
     type_text = found.required("fs", "ext4")
@@ -113,7 +127,7 @@ def _read_line(found: Attributes, order: int) -> _Line | None:
         mount_point = "swap"
     return _Line(
         order,
-        device,
+        names.get(device or "", device),
         _plain_source(found, source),
         mount_point,
         type_text.lower(),
@@ -142,10 +156,10 @@ def _plain_source(found: Attributes, text: str | None) -> str | None:
     return f"{key}={value}"
 
 
-def _make_entry(found: Attributes, line: _Line, partitions: Collection[str]) -> Entry | None:
+def _make_entry(found: Attributes, line: _Line, names: Mapping[str, str]) -> Entry | None:
     plain_type = "vfat" if line.type in _FAT_SIZES else line.type
     makeable = plain_type in tuple(FilesystemType)
-    ours = line.device in partitions
+    ours = line.device in names
     if makeable and (line.format or ours):
         return _make_filesystem(found, line, FilesystemType(plain_type))
     if line.format:
@@ -167,7 +181,7 @@ def _make_filesystem(
     found: Attributes, line: _Line, filesystem_type: FilesystemType
 ) -> Filesystem | None:
     if line.device is None:
-        found.problem('real_dev is missing: write the partition, like real_dev="/dev/vda2"')
+        found.problem('real_dev is missing: write the device, like real_dev="/dev/vda2"')
         return None
     source = line.source
     if source is not None and not source.startswith(("LABEL=", "UUID=")):
@@ -199,7 +213,7 @@ def _make_filesystem(
 def _refuse_unmakeable(found: Attributes, line: _Line, *, ours: bool) -> None:
     """Note a type on a disk of which no file system can be made; proc and nfs pass."""
     if line.type in _LATER:
-        found.problem(f'fs="{line.type}" is not supported yet: write ext4 or xfs')
+        found.problem(f'fs="{line.type}" is not supported yet: write ext4, xfs or btrfs')
     elif ours or line.type in _NO_MKFS:
         found.problem(
             f'fs="{line.type}" cannot be made: write ext4, xfs or vfat, '

@@ -3,7 +3,7 @@
 Stage 4. Pure. Sizes are those of the golden client, but one partition of each disk is `*`, so that
 larger and somewhat smaller disks work: the last one with a file system, rather than swap behind
 it. Volume labels are kept, because fstab and people use them; UUIDs are not, because two machines
-must never share one. fstab keeps its lines and their order. A disk with nothing mounted is left
+must never share one. A disk with nothing mounted is left
 alone.
 """
 
@@ -13,29 +13,23 @@ from collections.abc import Iterator
 
 from si.client.record import Facts
 from si.errors import DocumentInvalid, Problem
-from si.layout.fstab import FstabLine, parse_fstab
-from si.layout.inventory import FoundDisk, FoundPartition, Inventory, take_inventory
+from si.layout.infer_layers import infer_layers
+from si.layout.infer_mounts import fat_size, infer_entries, type_of
+from si.layout.inventory import VOLUME_TYPES, FoundDisk, FoundPartition, take_inventory
 from si.layout.model import (
     Bootloader,
-    Comment,
     Disk,
-    Entry,
-    Filesystem,
     FilesystemType,
     Firmware,
     Fixed,
     Flag,
     LabelType,
     Layout,
-    Mount,
     Partition,
     PartitionKind,
     Rest,
     Size,
 )
-
-STEP = 10
-"""Distance of fstab line numbers, so that a person can put a line between."""
 
 _TABLES = {"dos": LabelType.MSDOS, "gpt": LabelType.GPT}
 _EXTENDED = frozenset(("5", "f", "85"))
@@ -47,6 +41,10 @@ _FLAG_TYPES = {
     "C12A7328-F81F-11D2-BA4B-00A0C93EC93B": Flag.ESP,
     "21686148-6449-6E6F-744E-656564454649": Flag.BIOS_GRUB,
     "9E1A2D38-C612-4316-AA26-8B49521E5A8B": Flag.PREP,
+    "fd": Flag.RAID,
+    "A19D880F-05FC-4D3B-A006-743F0F84911E": Flag.RAID,
+    "8e": Flag.LVM,
+    "E6D6D379-F507-44C2-A23C-238F2A3DF928": Flag.LVM,
 }
 # Types that a partition gets from parted anyway, by what stands on it.
 _USUAL_TYPES = {
@@ -54,19 +52,20 @@ _USUAL_TYPES = {
     "vfat -F 16": frozenset(("e", _DATA)),
     "swap": frozenset(("82", _SWAP)),
 }
-_FAT16_TYPES = frozenset(("4", "6", "e", "14", "16", "1e"))
-_FAT_SIZES = {"FAT12": "-F 12", "FAT16": "-F 16"}
 
 
 def infer_layout(facts: Facts) -> Layout:
     """The layout of the machine that these facts describe.
 
-    Raises DocumentInvalid, with every reason, for what cannot be a layout yet: software RAID, LVM,
-    encryption, file systems that BOEL does not make, a disk without partitions.
+    Raises DocumentInvalid, with every reason, for what cannot be a layout yet: other volumes than
+    linear and thin ones, file systems that BOEL does not make, a disk without partitions.
     """
     inventory = take_inventory(facts)
     used = [disk for disk in inventory.disks if disk.in_use]
+    layers = infer_layers(facts, inventory)
     problems = [text for disk in used for text in _obstacles(disk)]
+    problems += [text for volume in inventory.volumes for text in _unmakeable(volume)]
+    problems += layers.obstacles
     if not used:
         problems.append("no disk of the golden client has anything mounted")
     if problems:
@@ -75,8 +74,9 @@ def infer_layout(facts: Facts) -> Layout:
             hint="put a layout document that you write into its /etc/systemimager/layout.xml",
         )
     disks = tuple(_infer_disk(disk) for disk in used)
-    entries = tuple(_infer_entries(facts, inventory, {disk.device for disk in disks}))
-    return Layout(disks, entries, _infer_bootloader(facts, disks))
+    entries = tuple(infer_entries(facts, inventory, {disk.device for disk in disks}))
+    loader = _infer_bootloader(facts, disks)
+    return Layout(disks, entries, loader, layers.raids, layers.crypts, layers.groups)
 
 
 def _obstacles(disk: FoundDisk) -> Iterator[str]:
@@ -84,12 +84,18 @@ def _obstacles(disk: FoundDisk) -> Iterator[str]:
         what = f"a {disk.table} partition table" if disk.table else "no partition table"
         yield f"{disk.path} has {what}, which is not supported yet: msdos and gpt are"
     for part in disk.partitions:
-        if part.held_by:
-            yield f"{part.path} holds {part.held_by[0]}, which is not supported yet"
-        elif part.mount_points and _type_of(part) is None:
-            where = part.mount_points[0]
-            kind = part.fstype or "an unknown file system"
-            yield f"{part.path} ({where}) is {kind}, which is not supported yet"
+        unknown = [held for held in part.held_by if held.split()[0] not in VOLUME_TYPES]
+        if unknown:
+            yield f"{part.path} holds {unknown[0]}, which is not supported yet"
+        else:
+            yield from _unmakeable(part)
+
+
+def _unmakeable(part: FoundPartition) -> Iterator[str]:
+    if part.mount_points and type_of(part) is None:
+        where = part.mount_points[0]
+        kind = part.fstype or "an unknown file system"
+        yield f"{part.path} ({where}) is {kind}, which is not supported yet"
 
 
 def _infer_disk(disk: FoundDisk) -> Disk:
@@ -107,7 +113,8 @@ def _infer_disk(disk: FoundDisk) -> Disk:
         )
         for part in disk.partitions
     )
-    return Disk(disk.path, label, partitions, disk.size or None)
+    sector = disk.sector if disk.sector != 512 else None
+    return Disk(disk.path, label, partitions, disk.size or None, sector=sector)
 
 
 def _kind(part: FoundPartition, label: LabelType) -> PartitionKind:
@@ -133,8 +140,12 @@ def _growing(disk: FoundDisk, kinds: dict[int, PartitionKind]) -> set[int]:
 
 
 def _last_file_system(row: list[FoundPartition]) -> FoundPartition:
-    fit = [part for part in row if _type_of(part) not in (None, FilesystemType.SWAP)]
+    fit = [part for part in row if part.held_by or _is_file_system(part)]
     return (fit or row)[-1]
+
+
+def _is_file_system(part: FoundPartition) -> bool:
+    return type_of(part) not in (None, FilesystemType.SWAP)
 
 
 def _size(part: FoundPartition) -> Size:
@@ -154,7 +165,7 @@ def _flags(part: FoundPartition, label: LabelType) -> tuple[Flag, ...]:
 def _type_id(part: FoundPartition, label: LabelType) -> str | None:
     """The partition's type, where flags and file system do not say it already."""
     found = _normal_type(part, label)
-    use = f"{part.fstype} {_fat_size(part)}".strip() if part.fstype == "vfat" else part.fstype
+    use = f"{part.fstype} {fat_size(part)}".strip() if part.fstype == "vfat" else part.fstype
     usual = _USUAL_TYPES.get(use, frozenset(("83", _LINUX)))
     if not found or found in usual or found in _FLAG_TYPES or found in _EXTENDED:
         return None
@@ -166,68 +177,9 @@ def _normal_type(part: FoundPartition, label: LabelType) -> str:
     return text.upper() if label is LabelType.GPT else text.lower().removeprefix("0x")
 
 
-def _type_of(part: FoundPartition) -> FilesystemType | None:
-    return FilesystemType(part.fstype) if part.fstype in tuple(FilesystemType) else None
-
-
-def _infer_entries(facts: Facts, inventory: Inventory, disks: set[str]) -> Iterator[Entry]:
-    ours = [part for d in inventory.disks if d.path in disks for part in d.partitions]
-    order, seen = 0, set()
-    for line in parse_fstab(facts.fstab):
-        order += STEP
-        if isinstance(line, str):
-            yield Comment(order, line)
-            continue
-        part = inventory.partition(line.source)
-        if part in ours and part not in seen and _type_of(part) is not None:
-            seen.add(part)
-            yield _filesystem(order, part, line)
-        else:
-            yield _mount(order, line)
-    for part in ours:
-        if part.mount_points and part not in seen:
-            order += STEP
-            where = min(part.mount_points, key=len)
-            yield _filesystem(order, part, FstabLine(part.path, where, part.fstype))
-
-
-def _filesystem(order: int, part: FoundPartition, line: FstabLine) -> Filesystem:
-    kind = _type_of(part)
-    assert kind is not None
-    by_label = line.source.upper().startswith("LABEL=") and part.label
-    return Filesystem(
-        order=order,
-        device=part.path,
-        mount_point="swap" if kind is FilesystemType.SWAP else line.mount_point,
-        type=kind,
-        mount_source=f"LABEL={part.label}" if by_label else None,
-        label=None if by_label else part.label or None,
-        options=line.options,
-        dump=line.dump,
-        fsck_pass=line.fsck_pass,
-        mkfs_opts=_fat_size(part) if kind is FilesystemType.VFAT else "",
-    )
-
-
-def _fat_size(part: FoundPartition) -> str:
-    small = not part.fsver and part.type_id.lower() in _FAT16_TYPES
-    return "-F 16" if small else _FAT_SIZES.get(part.fsver, "")
-
-
-def _mount(order: int, line: FstabLine) -> Mount:
-    swap = line.type == "swap" and line.mount_point == "none"
-    return Mount(
-        order=order,
-        source=line.source,
-        mount_point="swap" if swap else line.mount_point,
-        type=line.type,
-        options=line.options,
-        dump=line.dump,
-        fsck_pass=line.fsck_pass,
-    )
-
-
 def _infer_bootloader(facts: Facts, disks: tuple[Disk, ...]) -> Bootloader | None:
+    if facts.boot.loader == "systemd-boot":
+        return Bootloader("systemd", Firmware.EFI)
     if not facts.boot.loader.startswith("grub"):
         return None
     if facts.firmware == "uefi":

@@ -12,10 +12,18 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from si.client.layer_facts import LayerFacts
 from si.client.record import Facts
+from si.layout.layers import mapper_path, volume_path
 
 Raw = Mapping[str, Any]
 
+VOLUME_TYPES = frozenset(
+    ("lvm", "crypt", "linear", "md", *(f"raid{level}" for level in (0, 1, 4, 5, 6, 10)))
+)
+"""lsblk's types of arrays, opened encryption and volumes."""
+
+_MEMBERS = ("linux_raid_member", "lvm2_member", "crypto_luks")
 _BLKID_NAMES = {"TYPE": "fstype"}
 _ESCAPED = re.compile(r"\\(.)")
 _NUMBER = re.compile(r"[0-9]{1,3}$")
@@ -23,7 +31,10 @@ _NUMBER = re.compile(r"[0-9]{1,3}$")
 
 @dataclass(frozen=True, slots=True)
 class FoundPartition:
-    """One partition of a golden client; sizes in bytes, texts "" where unknown."""
+    """One partition of a golden client; sizes in bytes, texts "" where unknown.
+
+    Also an array, an opened encryption or a volume, with number 0 and no type.
+    """
 
     path: str
     number: int
@@ -52,11 +63,16 @@ class FoundDisk:
     fstype: str
     mount_points: tuple[str, ...]
     partitions: tuple[FoundPartition, ...]
+    sector: int = 512
 
     @property
     def in_use(self) -> bool:
         """Whether something of it is mounted, active swap, or part of a volume."""
-        parts = any(part.mount_points or part.held_by for part in self.partitions)
+        # A member of a group may have no volume on it, and is missed no less.
+        parts = any(
+            part.mount_points or part.held_by or part.fstype == "lvm2_member"
+            for part in self.partitions
+        )
         return bool(parts or self.mount_points)
 
 
@@ -66,30 +82,46 @@ class Inventory:
 
     disks: tuple[FoundDisk, ...]
     names: Mapping[str, str]
-    """Partition path by "UUID=...", "LABEL=...", "PARTUUID=...", "PARTLABEL=..." and path."""
+    """Path of a device by "UUID=...", "LABEL=...", "PARTUUID=...", "PARTLABEL=..." and path."""
+    volumes: tuple[FoundPartition, ...] = ()
+    """Arrays, opened encryption and volumes; the path of a volume is /dev/GROUP/VOLUME."""
 
     def partition(self, source: str) -> FoundPartition | None:
-        """The partition that the first field of an fstab line means."""
+        """The partition or volume that the first field of an fstab line means."""
         path = self.names.get(_plain(source))
         for disk in self.disks:
             for part in disk.partitions:
                 if part.path == path:
                     return part
-        return None
+        return next((volume for volume in self.volumes if volume.path == path), None)
 
 
 def take_inventory(facts: Facts) -> Inventory:
     """The disks of a golden client."""
-    mounted = _mounted(facts)
     devices = _with_blkid(facts.lsblk.get("blockdevices", []), _read_blkid(facts.blkid))
     disks = [raw for raw in devices if raw.get("type") == "disk"]
+    volume_names = name_volumes(facts.layers)
     names: dict[str, str] = {}
+    volumes: dict[str, Raw] = {}
     for disk in disks:
         for raw in _children(disk):
-            if raw.get("type") == "part":
-                names |= dict.fromkeys(_names(raw), _path(raw))
+            path = volume_names.get(_path(raw), _path(raw))
+            # A btrfs of several devices, or a mirror's members, say the same of themselves.
+            if raw.get("type") == "part" or raw.get("type") in VOLUME_TYPES:
+                names |= {name: path for name in _names(raw) if _means_one(name, raw)}
+            if raw.get("type") in VOLUME_TYPES:
+                names |= dict.fromkeys((path, f"/dev/{_text(raw, 'kname')}"), path)
+                volumes.setdefault(path, raw)
+    mounted = _mounted(facts, names)
     found = (_disk(raw, facts.sfdisk.get(_path(raw), {}), mounted) for raw in disks)
-    return Inventory(tuple(found), names)
+    offered = (_partition({"node": path}, raw, 1, mounted) for path, raw in volumes.items())
+    return Inventory(tuple(found), names, tuple(offered))
+
+
+def _means_one(name: str, raw: Raw) -> bool:
+    """Whether a name is that of what one mounts: members of arrays and groups are not."""
+    member = _text(raw, "fstype").lower() in _MEMBERS
+    return not member or not name.startswith(("UUID=", "LABEL="))
 
 
 def _with_blkid(devices: list[Raw], blkid: Mapping[str, Raw]) -> list[Raw]:
@@ -115,16 +147,17 @@ def _read_blkid(text: str) -> dict[str, Raw]:
     return {name: found for name, found in devices.items() if name}
 
 
-def _mounted(facts: Facts) -> dict[str, list[str]]:
+def _mounted(facts: Facts, names: Mapping[str, str]) -> dict[str, list[str]]:
     """Mount points by device, from findmnt and the list of swaps."""
     mounted: dict[str, list[str]] = {}
     for raw in _walk(facts.findmnt.get("filesystems", [])):
         source, where = _text(raw, "source"), _text(raw, "target")
-        # A bind mount is told as /dev/vda2[/sub/directory].
-        if source and where and "[" not in source:
-            mounted.setdefault(source, []).append(where)
+        # A bind mount, or a subvolume of btrfs, is told as /dev/vda2[/sub/directory].
+        source, bracket, _inside = source.partition("[")
+        if source and where and (not bracket or raw.get("fstype") == "btrfs"):
+            mounted.setdefault(names.get(source, source), []).append(where)
     for swap in facts.swaps:
-        mounted.setdefault(swap.name, []).append("swap")
+        mounted.setdefault(names.get(swap.name, swap.name), []).append("swap")
     return mounted
 
 
@@ -145,6 +178,7 @@ def _disk(raw: Raw, sfdisk: Raw, mounted: Mapping[str, list[str]]) -> FoundDisk:
         _text(raw, "fstype"),
         tuple(mounted.get(path, ())),
         tuple(sorted(partitions, key=lambda part: (part.start, part.number))),
+        _integer(raw, "log-sec") or sector,
     )
 
 
@@ -152,13 +186,12 @@ def _partition(
     found: Raw, lsblk: Raw, sector: int, mounted: Mapping[str, list[str]]
 ) -> FoundPartition:
     node = _text(found, "node")
-    number = _NUMBER.search(node)
-    assert number is not None
+    number = _NUMBER.search(node) if "start" in found else None
     return FoundPartition(
         path=node,
-        number=int(number[0]),
+        number=int(number[0]) if number is not None else 0,
         start=_integer(found, "start") * sector,
-        size=_integer(found, "size") * sector,
+        size=_integer(found, "size") * sector or _integer(lsblk, "size"),
         type_id=_text(found, "type"),
         bootable=found.get("bootable") is True,
         legacy_boot="LegacyBIOSBootable" in _text(found, "attrs"),
@@ -173,6 +206,12 @@ def _partition(
             if child.get("type") != "part"
         ),
     )
+
+
+def name_volumes(layers: LayerFacts) -> dict[str, str]:
+    """/dev/GROUP/VOLUME by the name that device-mapper gives it."""
+    pairs = ((row.get("vg_name", ""), row.get("lv_name", "")) for row in layers.lvs)
+    return {mapper_path(group, volume): volume_path(group, volume) for group, volume in pairs}
 
 
 def _names(raw: Raw) -> Iterator[str]:

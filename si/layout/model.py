@@ -2,8 +2,8 @@
 
 Stage 4. Pure. Made by `si.layout.document` (XML) and `si.layout.infer` (facts), read by
 `si.layout.check` and `si.script.plan`. Everything is frozen, sizes are bytes, and nothing here
-knows XML or a shell: arrays, volume groups and encryption will be further kinds of device beside
-`Disk`, and further kinds of entry beside `Filesystem`, without a change to those that are here.
+knows XML or a shell. Disks stand in `si.layout.table`, arrays, encryption and volume groups in
+`si.layout.layers`, sizes in `si.layout.quantity`; all are given on from here.
 
 `source_line` is where an element stood in its document. It takes no part in comparison, so that a
 layout equals itself after a change of formatting.
@@ -14,36 +14,63 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-MIB = 1024 * 1024
+from si.layout.layers import (
+    Crypt,
+    Layer,
+    LogicalVolume,
+    Pbkdf,
+    Raid,
+    RaidLevel,
+    VolumeGroup,
+    mapper_path,
+    stack,
+    volume_path,
+)
+from si.layout.quantity import MIB, Fixed, Percent, Rest, Size
+from si.layout.table import (
+    Disk,
+    DiskRule,
+    Flag,
+    LabelType,
+    Partition,
+    PartitionKind,
+    Pick,
+    partition_path,
+)
 
-
-class LabelType(StrEnum):
-    """Kind of partition table."""
-
-    MSDOS = "msdos"
-    GPT = "gpt"
-
-
-class PartitionKind(StrEnum):
-    """Place of a partition in an msdos table; everything on gpt is primary."""
-
-    PRIMARY = "primary"
-    EXTENDED = "extended"
-    LOGICAL = "logical"
-
-
-class Flag(StrEnum):
-    """Partition flags under the names that parted and the older documents use."""
-
-    BOOT = "boot"
-    ROOT = "root"
-    SWAP = "swap"
-    HIDDEN = "hidden"
-    LBA = "lba"
-    ESP = "esp"
-    BIOS_GRUB = "bios_grub"
-    LEGACY_BOOT = "legacy_boot"
-    PREP = "prep"
+__all__ = [
+    "MIB",
+    "Bootloader",
+    "Comment",
+    "Crypt",
+    "Disk",
+    "DiskRule",
+    "Entry",
+    "Filesystem",
+    "FilesystemType",
+    "Firmware",
+    "Fixed",
+    "Flag",
+    "LabelType",
+    "Layer",
+    "Layout",
+    "LogicalVolume",
+    "Mount",
+    "Partition",
+    "PartitionKind",
+    "Pbkdf",
+    "Percent",
+    "Pick",
+    "Raid",
+    "RaidLevel",
+    "Rest",
+    "Size",
+    "Subvolume",
+    "VolumeGroup",
+    "mapper_path",
+    "partition_path",
+    "volume_path",
+]
 
 
 class FilesystemType(StrEnum):
@@ -54,6 +81,7 @@ class FilesystemType(StrEnum):
     EXT4 = "ext4"
     XFS = "xfs"
     VFAT = "vfat"
+    BTRFS = "btrfs"
     SWAP = "swap"
 
 
@@ -65,53 +93,15 @@ class Firmware(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Fixed:
-    """A size that is the same on every disk."""
+class Subvolume:
+    """A btrfs subvolume."""
 
-    size: int
-    """Bytes, more than 0."""
-
-
-@dataclass(frozen=True, slots=True)
-class Percent:
-    """A share of the whole disk."""
-
-    hundredths: int
-    """Hundredths of a percent: 2550 is 25.5 %."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rest:
-    """What the other partitions leave over, `*` in a document."""
-
-
-Size = Fixed | Percent | Rest
-
-
-@dataclass(frozen=True, slots=True)
-class Partition:
-    """One partition; the order in `Disk.partitions` is the order on the disk."""
-
-    number: int
-    size: Size
-    kind: PartitionKind = PartitionKind.PRIMARY
-    flags: tuple[Flag, ...] = ()
-    name: str | None = None
-    """GPT partition name."""
-    type_id: str | None = None
-    """Two hex digits (msdos) or a type GUID (gpt), where flags and file system do not say it."""
-    source_line: int = field(default=0, compare=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Disk:
-    """One whole disk, whose partition table is always written anew."""
-
-    device: str
-    label: LabelType
-    partitions: tuple[Partition, ...] = ()
-    capacity: int | None = None
-    """Bytes of the golden client's disk, when known: for checks, never a demand on clients."""
+    name: str
+    """Path below the top level, without a slash at either end."""
+    mount_point: str | None = None
+    """None: it is only made, and lies where its name says."""
+    options: str = ""
+    """Mount options beside subvol=; empty: those of its file system."""
     source_line: int = field(default=0, compare=False)
 
 
@@ -135,6 +125,9 @@ class Filesystem:
     format: bool = True
     """False: neither made nor mounted by the install, only a line in fstab."""
     mkfs_opts: str = ""
+    subvolumes: tuple[Subvolume, ...] = ()
+    """Of btrfs. The one with the mount point of the file system itself is mounted there in place
+    of the top level; every other one with a mount point has a line of fstab after it."""
     source_line: int = field(default=0, compare=False)
 
     @property
@@ -198,10 +191,51 @@ class Layout:
     disks: tuple[Disk, ...]
     entries: tuple[Entry, ...]
     bootloader: Bootloader | None = None
+    raids: tuple[Raid, ...] = ()
+    crypts: tuple[Crypt, ...] = ()
+    volume_groups: tuple[VolumeGroup, ...] = ()
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """Arrays, encryption and volume groups, each after what it stands on."""
+        ordered, circular = stack((*self.raids, *self.crypts, *self.volume_groups))
+        return (*ordered, *circular)
+
+    @property
+    def circular_layers(self) -> tuple[Layer, ...]:
+        """Layers that stand, over others or directly, on themselves; none in a checked layout."""
+        return stack((*self.raids, *self.crypts, *self.volume_groups))[1]
+
+    def layer_on(self, device: str) -> Layer | None:
+        """The array, encryption or volume group that a device is a member of."""
+        return next((layer for layer in self.layers if device in layer.holds), None)
+
+    def layer_of(self, device: str) -> Layer | None:
+        """The array, encryption or volume group that offers a device."""
+        return next((layer for layer in self.layers if device in layer.devices), None)
+
+    def disks_below(self, device: str) -> tuple[Disk, ...]:
+        """The disks that a partition, an array or a volume lies on, in the order of `disks`."""
+        below, seen = [device], set[str]()
+        while below:
+            path = below.pop()
+            if path not in seen:
+                seen.add(path)
+                below += [
+                    on for layer in self.layers if path in layer.devices for on in layer.holds
+                ]
+        paths = self.partition_paths()
+        found = {paths[path][0].device for path in seen if path in paths}
+        return tuple(disk for disk in self.disks if disk.device in found or disk.device in seen)
+
+    def is_kept(self, device: str) -> bool:
+        """Whether what is on a partition survives the install."""
+        found = self.partition_paths().get(device)
+        return found is not None and (found[0].keep or found[1].keep)
 
     @property
     def filesystems(self) -> tuple[Filesystem, ...]:
-        """The entries that stand on partitions."""
+        """The entries that stand on devices of this layout."""
         return tuple(entry for entry in self.entries if isinstance(entry, Filesystem))
 
     def partition_paths(self) -> dict[str, tuple[Disk, Partition]]:
@@ -219,17 +253,9 @@ class Layout:
     def mounted_at(self, mount_point: str) -> Entry | None:
         """The entry with this mount point."""
         for entry in self.entries:
-            if not isinstance(entry, Comment) and entry.mount_point == mount_point:
+            if isinstance(entry, Comment):
+                continue
+            inside = entry.subvolumes if isinstance(entry, Filesystem) else ()
+            if mount_point in (entry.mount_point, *(sub.mount_point for sub in inside)):
                 return entry
         return None
-
-
-def partition_path(disk: str, number: int) -> str:
-    """Device path of a partition, as the kernel (and udev, for /dev/disk) names it.
-
-    A `p` stands between a disk name that ends with a digit and the number: nvme0n1p1, mmcblk0p2,
-    cciss/c0d0p3, but sda1 and vda2. Links below /dev/disk end with -part1.
-    """
-    if disk.startswith("/dev/disk/"):
-        return f"{disk}-part{number}"
-    return f"{disk}p{number}" if disk[-1:].isdigit() else f"{disk}{number}"

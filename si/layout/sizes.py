@@ -37,6 +37,10 @@ _SYNONYMS = {
 _SIZE = re.compile(r"(\d{1,20}(?:\.\d{1,20})?)\s*([A-Za-z]*|%)", re.ASCII)
 
 
+_LVM_LETTER = re.compile(r"([0-9.]+)\s*([kmgt])", re.IGNORECASE | re.ASCII)
+_LVM_SHARE = re.compile(r"([0-9.]+)\s*%\s*(VG|FREE|PVS)?", re.IGNORECASE | re.ASCII)
+
+
 class SizeInvalid(ValueError):
     """A text that is no size; the message says what to write instead."""
 
@@ -65,6 +69,26 @@ def parse_size(text: str, unit: str) -> Size:
     if number == 0:
         return Rest()
     return _percent(number) if unit == PERCENT else _fixed(number, unit)
+
+
+def parse_lvm_size(text: str) -> Size:
+    """The size of a volume as lvcreate takes it, or as a partition's.
+
+    One letter is a binary unit ("4096K", "10G"), none is MiB, and shares are those of the group:
+    "25%", "25%VG", and "100%FREE" for the rest. Raises SizeInvalid.
+    """
+    text = text.strip()
+    share = _LVM_SHARE.fullmatch(text)
+    if share is not None and (share[2] or "VG").upper() != "VG":
+        if share[1] == "100":
+            return Rest()
+        raise SizeInvalid(f"{text!r} depends on what was made before: write a share of the group")
+    if share is not None:
+        return parse_size(f"{share[1]}%", PERCENT)
+    letter = _LVM_LETTER.fullmatch(text)
+    if letter is not None:
+        return parse_size(f"{letter[1]}{letter[2].upper()}iB", "MiB")
+    return parse_size(text, "MiB")
 
 
 def parse_bytes(text: str) -> int:

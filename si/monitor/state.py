@@ -32,6 +32,7 @@ class Phase(StrEnum):
     CONFIGURE = "configure"
     BOOTLOADER = "bootloader"
     POST_INSTALL = "post-install"
+    BOOT_CHECK = "boot-check"
     UNMOUNT = "unmount"
     WRITTEN = "written"
     FAILED = "failed"

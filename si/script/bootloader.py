@@ -9,13 +9,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from si.layout.check import boot_devices
-from si.layout.model import Filesystem, FilesystemType, Layout
-from si.script.filesystems import DESTINATION, uuid_word
+from si.layout.check import bare_esps, boot_devices, boot_firmware
+from si.layout.model import Filesystem, FilesystemType, Firmware, Flag, Layout
+from si.script.filesystems import DESTINATION, mounted_subvolume, uuid_word
+from si.script.layers import root_name
 from si.script.steps import Call, Part, Step
 
 _OURS = frozenset(("ro", "rw", "noresume"))
-_OURS_PREFIXES = ("BOOT_IMAGE=", "root=", "resume=", "resume_offset=", "initrd=")
+_OURS_PREFIXES = (
+    *("BOOT_IMAGE=", "root=", "resume=", "resume_offset=", "initrd="),
+    # Where dracut and others are told of the devices to open; the names of the golden client's.
+    *("rd.luks.", "rd.lvm.", "rd.md.", "cryptdevice=", "cryptopts=", "rootflags=subvol"),
+)
 # As the kernel reads them: blanks separate, except between double quotes.
 _ARGUMENT = re.compile(r'(?:"[^"]*"?|[^\s"])+')
 
@@ -41,11 +46,62 @@ def bootloader_steps(layout: Layout, kernel_args: tuple[str, ...]) -> Iterator[S
             DESTINATION,
             uuid_word(root, layout),
             uuid_word(holder, layout),
-            "" if own else "/boot",
-            (" ".join(kernel_args) + (" " if kernel_args else ""), *_resume(layout)),
+            _boot_prefix(holder),
+            (
+                "".join(f"{word} " for word in _fitting(kernel_args, root)),
+                *_root(root, layout),
+                *_resume(layout),
+            ),
         ),
     )
-    yield Call("install_grub_bios", (DESTINATION, *boot_devices(layout)))
+    yield Call("rebuild_initramfs", (DESTINATION,))
+    if boot_firmware(layout) is Firmware.EFI:
+        mounted = esp_mount_points(layout)
+        yield Call("install_grub_uefi", (DESTINATION, *mounted))
+        if bare_esps(layout):
+            yield Call("copy_esp", (f"{DESTINATION}{mounted[0]}", *bare_esps(layout)))
+    else:
+        yield Call("install_grub_bios", (DESTINATION, *boot_devices(layout)))
+
+
+def esp_mount_points(layout: Layout) -> tuple[str, ...]:
+    """Where EFI system partitions are mounted."""
+    paths = layout.partition_paths()
+    return tuple(
+        filesystem.mount_point
+        for filesystem in layout.filesystems
+        if filesystem.device in paths
+        and Flag.ESP in paths[filesystem.device][1].flags
+        and filesystem.type is FilesystemType.VFAT
+    )
+
+
+def _boot_prefix(holder: Filesystem) -> str:
+    """The folder with the kernels as GRUB sees it; it sees btrfs from the top level."""
+    inside = mounted_subvolume(holder, "/boot")
+    if inside is not None and holder.mount_point != "/boot":
+        return f"/{inside.name}"
+    above = mounted_subvolume(holder, holder.mount_point)
+    folder = "" if above is None else f"/{above.name}"
+    return folder if holder.mount_point == "/boot" else f"{folder}/boot"
+
+
+def _fitting(kernel_args: tuple[str, ...], root: Filesystem) -> list[str]:
+    """Without the type of a root file system that this one has not."""
+    return [
+        word
+        for word in kernel_args
+        if not word.startswith("rootfstype=") or word == f"rootfstype={root.type}"
+    ]
+
+
+def _root(root: Filesystem, layout: Layout) -> tuple[Part, ...]:
+    name = root_name(root.device, layout)
+    inside = mounted_subvolume(root, "/")
+    words = [f"root={name} "] if name is not None else []
+    if inside is not None:
+        words.append(f"rootflags=subvol={inside.name} ")
+    return tuple(words)
 
 
 def _resume(layout: Layout) -> tuple[Part, ...]:
@@ -53,5 +109,8 @@ def _resume(layout: Layout) -> tuple[Part, ...]:
     for, the golden client's swap."""
     for filesystem in layout.filesystems:
         if filesystem.type is FilesystemType.SWAP and filesystem.format:
+            name = root_name(filesystem.device, layout)
+            if name is not None:
+                return (f"resume={name}",)
             return ("resume=UUID=", *uuid_word(filesystem, layout))
     return ("noresume",)

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator
+from dataclasses import replace
 
+from si.layout.check import bare_esps, boot_firmware
 from si.layout.model import Comment as CommentLine
-from si.layout.model import Entry, Filesystem, FilesystemType, Layout
-from si.script.identifiers import filesystem_variable
+from si.layout.model import Entry, Filesystem, FilesystemType, Firmware, Layout, Subvolume
+from si.script.identifiers import esp_variable, filesystem_variable
 from si.script.steps import Command, Let, Part, Step, Variable, Word
 
 DESTINATION = "/a"
@@ -48,6 +50,10 @@ def format_steps(layout: Layout) -> Iterator[Step]:
             yield Let(_features_variable(kind), features)
     for filesystem in sorted(made, key=lambda f: f.type is not FilesystemType.SWAP):
         yield Command(_mkfs(filesystem, layout))
+        yield from _make_subvolumes(filesystem)
+    for path in bare_esps(layout) if boot_firmware(layout) is Firmware.EFI else ():
+        number = _without_hyphen((Variable(esp_variable(path)),))
+        yield Command(("mkfs.vfat", "-F", "32", "-i", number, path))
 
 
 def mount_steps(layout: Layout) -> Iterator[Step]:
@@ -56,13 +62,17 @@ def mount_steps(layout: Layout) -> Iterator[Step]:
     for filesystem in made:
         if filesystem.type is FilesystemType.SWAP:
             yield Command(("swapon", filesystem.device))
-    mounted = (f for f in made if f.type is not FilesystemType.SWAP)
-    for filesystem in sorted(mounted, key=lambda f: f.mount_point.rstrip("/").split("/")):
-        where = DESTINATION + filesystem.mount_point.rstrip("/")
+    mounted = [each for f in made if f.type is not FilesystemType.SWAP for each in _mounts(f)]
+    for place, options, filesystem in sorted(mounted, key=lambda m: m[0].rstrip("/").split("/")):
+        where = DESTINATION + place.rstrip("/")
         yield Command(("mkdir", "-p", where))
-        options = _install_options(filesystem.options)
         words = ("-o", ",".join(options)) if options else ()
         yield Command(("mount", "-t", str(filesystem.type), *words, filesystem.device, where))
+
+
+def mounted_subvolume(filesystem: Filesystem, mount_point: str) -> Subvolume | None:
+    """The btrfs subvolume that is mounted at a point."""
+    return next((s for s in filesystem.subvolumes if s.mount_point == mount_point), None)
 
 
 def fstab_lines(layout: Layout) -> Iterator[Word]:
@@ -71,7 +81,7 @@ def fstab_lines(layout: Layout) -> Iterator[Word]:
         if isinstance(entry, CommentLine):
             yield entry.text
         elif isinstance(entry, Filesystem):
-            yield (*_source(entry, layout), _fields(entry))
+            yield from _filesystem_lines(entry, layout)
         else:
             yield _escape(entry.source) + _fields(entry)
 
@@ -102,6 +112,9 @@ def _mkfs(filesystem: Filesystem, layout: Layout) -> tuple[Word, ...]:
         case FilesystemType.VFAT:
             words = ("mkfs.vfat", *_fat_size(options), "-i", _without_hyphen(uuid))
             flag = "-n"
+        case FilesystemType.BTRFS:
+            words = ("mkfs.btrfs", "-q", "-f", "-U", uuid)
+            flag = "-L"
         case ext:
             words = (
                 f"mkfs.{ext}",
@@ -115,6 +128,56 @@ def _mkfs(filesystem: Filesystem, layout: Layout) -> tuple[Word, ...]:
             flag = "-L"
     labelled = (flag, label) if label is not None else ()
     return (*words, *labelled, *options, filesystem.device)
+
+
+def _make_subvolumes(filesystem: Filesystem) -> Iterator[Step]:
+    """Outer ones before inner ones, from the top level of their file system."""
+    if not filesystem.subvolumes:
+        return
+    yield Command(("mkdir", "-p", DESTINATION))
+    yield Command(("mount", "-t", "btrfs", filesystem.device, DESTINATION))
+    folders = {DESTINATION}
+    for name in sorted(sub.name for sub in filesystem.subvolumes):
+        path = f"{DESTINATION}/{name}"
+        folder = path.rpartition("/")[0]
+        if folder not in folders:
+            yield Command(("mkdir", "-p", folder))
+        folders |= {folder, path}
+        yield Command(("btrfs", "--quiet", "subvolume", "create", path))
+    yield Command(("umount", DESTINATION))
+
+
+def _mounts(filesystem: Filesystem) -> Iterator[tuple[str, list[str], Filesystem]]:
+    """Where a file system and its subvolumes are mounted, and how."""
+    own = mounted_subvolume(filesystem, filesystem.mount_point)
+    if own is None:
+        # Without it, setting an owner or a mode that FAT cannot keep would be an error.
+        fat = ["quiet"] if filesystem.type is FilesystemType.VFAT else []
+        yield filesystem.mount_point, _install_options(filesystem.options) + fat, filesystem
+    for sub in filesystem.subvolumes:
+        if sub.mount_point is not None:
+            options = _install_options(_subvolume_options(sub, filesystem))
+            yield sub.mount_point, options, filesystem
+
+
+def _subvolume_options(sub: Subvolume, filesystem: Filesystem) -> str:
+    """The options of one mount; those of the document may name a subvolume of old."""
+    words = (sub.options or filesystem.options).split(",")
+    kept = [word for word in words if not word.startswith(("subvol=", "subvolid="))]
+    return ",".join((f"subvol=/{sub.name}", *(word for word in kept if word != "defaults")))
+
+
+def _filesystem_lines(filesystem: Filesystem, layout: Layout) -> Iterator[Word]:
+    own = mounted_subvolume(filesystem, filesystem.mount_point)
+    first = filesystem
+    if own is not None:
+        first = replace(filesystem, options=_subvolume_options(own, filesystem))
+    yield (*_source(filesystem, layout), _fields(first))
+    for sub in filesystem.subvolumes:
+        if sub.mount_point is not None and sub is not own:
+            options = _subvolume_options(sub, filesystem)
+            line = replace(filesystem, mount_point=sub.mount_point, options=options)
+            yield (*_source(filesystem, layout), _fields(line))
 
 
 def _features_variable(kind: FilesystemType) -> str:

@@ -10,7 +10,17 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 
-from si.layout.model import Filesystem, FilesystemType, LabelType, Layout, partition_path
+from si.layout.check import bare_esps, boot_firmware
+from si.layout.model import (
+    Crypt,
+    Filesystem,
+    FilesystemType,
+    Firmware,
+    LabelType,
+    Layout,
+    Raid,
+    partition_path,
+)
 
 
 class IdentifierKind(StrEnum):
@@ -40,12 +50,17 @@ def identifiers(layout: Layout) -> tuple[Identifier, ...]:
         for partition in disk.partitions:
             path = partition_path(disk.device, partition.number)
             found.append(Identifier(partition_variable(path), IdentifierKind.UUID))
+    found += [Identifier(raid_variable(raid), IdentifierKind.UUID) for raid in layout.raids]
+    found += [Identifier(crypt_variable(each), IdentifierKind.UUID) for each in layout.crypts]
     for filesystem in layout.filesystems:
         variable = filesystem_variable(layout, filesystem)
         if variable is not None:
             vfat = filesystem.type is FilesystemType.VFAT
             kind = IdentifierKind.VFAT_ID if vfat else IdentifierKind.UUID
             found.append(Identifier(variable, kind))
+    if boot_firmware(layout) is Firmware.EFI:
+        esps = (esp_variable(path) for path in bare_esps(layout))
+        found += [Identifier(variable, IdentifierKind.VFAT_ID) for variable in esps]
     return tuple(found)
 
 
@@ -58,6 +73,21 @@ def disk_variable(device: str, label: LabelType) -> str:
 def partition_variable(path: str) -> str:
     """Name of the variable with a GPT partition's identifier: PART_UUID_nvme0n1p1."""
     return f"PART_UUID_{_slug(path.removeprefix('/dev/'))}"
+
+
+def esp_variable(path: str) -> str:
+    """Name of the variable with the number of an ESP that nothing mounts: UUID_esp_vdb1."""
+    return f"UUID_esp_{_slug(path.removeprefix('/dev/'))}"
+
+
+def raid_variable(raid: Raid) -> str:
+    """Name of the variable with an array's UUID: MD_UUID_md0."""
+    return f"MD_UUID_{_slug(raid.device.removeprefix('/dev/'))}"
+
+
+def crypt_variable(crypt: Crypt) -> str:
+    """Name of the variable with a LUKS container's UUID: LUKS_UUID_root."""
+    return f"LUKS_UUID_{_slug(crypt.name)}"
 
 
 def filesystem_variable(layout: Layout, filesystem: Filesystem) -> str | None:

@@ -11,9 +11,11 @@ from collections.abc import Iterator, Mapping
 from si.errors import DocumentInvalid, Problem
 from si.layout.check import boot_firmware
 from si.layout.model import Firmware, Layout
+from si.layout.pending import pending_features
 from si.script.bootloader import bootloader_steps, kernel_arguments
 from si.script.filesystems import DESTINATION, format_steps, fstab_lines, mount_steps
 from si.script.identifiers import Identifier, IdentifierKind, identifiers
+from si.script.layers import layer_steps, passphrase_steps, storage_files
 from si.script.room import UNMEASURED, room_problems
 from si.script.steps import Call, Heredoc, Phase, PhaseName, PostInstall, Require, Step
 from si.script.tables import least_disk_bytes, partition_steps
@@ -43,11 +45,8 @@ def plan(
     mount point, where that is known; `file` names the layout in problems. Raises DocumentInvalid
     for a layout that is right but has no room for the image, or that this version cannot install.
     """
-    if boot_firmware(layout) is Firmware.EFI:
-        line = layout.bootloader.source_line if layout.bootloader is not None else 1
-        text = 'UEFI is not supported yet: write install_type="legacy", or leave out flags="esp"'
-        raise DocumentInvalid([Problem(file, line, text)])
-    if problems := list(room_problems(layout, content, file)):
+    pending = [Problem(file, line, text) for line, text in pending_features(layout)]
+    if problems := [*pending, *room_problems(layout, content, file)]:
         raise DocumentInvalid(problems)
     return tuple(
         (
@@ -65,17 +64,23 @@ def plan_disks(layout: Layout) -> tuple[Step, ...]:
     partitions = (step for disk in layout.disks for step in partition_steps(disk, layout))
     return (
         Phase(PhaseName.PARTITION),
+        Call("clear_disks", tuple(disk.device for disk in layout.disks)),
         *partitions,
         Phase(PhaseName.FORMAT),
+        *layer_steps(layout),
         *format_steps(layout),
     )
 
 
 def _preflight(layout: Layout, content: Mapping[str, int]) -> Iterator[Step]:
     yield Phase(PhaseName.CHECK)
+    efi = boot_firmware(layout) is Firmware.EFI
+    yield Call("check_firmware", ("uefi" if efi else "bios",))
     for disk in layout.disks:
         least = least_disk_bytes(disk, layout, content=content)
         yield Call("check_disk", (disk.device, str(least)))
+    yield Call("check_layers", tuple(disk.device for disk in layout.disks))
+    yield from passphrase_steps(layout)
     yield Phase(PhaseName.PRE_INSTALL)
     yield Call("run_scripts", ("pre-install",))
 
@@ -89,6 +94,8 @@ def _fill(layout: Layout, kernel_args: tuple[str, ...]) -> Iterator[Step]:
     yield Call("fetch_overrides", (DESTINATION,))
     yield Phase(PhaseName.CONFIGURE)
     yield Heredoc(f"{DESTINATION}/etc/fstab", tuple(fstab_lines(layout)))
+    yield from storage_files(layout)
+    yield Call("configure_storage", (DESTINATION,))
     yield Call("configure_client", (DESTINATION,))
     yield Phase(PhaseName.BOOTLOADER)
     yield from bootloader_steps(layout, kernel_args)
@@ -97,6 +104,8 @@ def _fill(layout: Layout, kernel_args: tuple[str, ...]) -> Iterator[Step]:
 def _finish(post_install: PostInstall) -> Iterator[Step]:
     yield Phase(PhaseName.POST_INSTALL)
     yield Call("run_scripts", ("post-install", DESTINATION))
+    yield Phase(PhaseName.BOOT_CHECK)
+    yield Call("check_boot", (DESTINATION,))
     yield Phase(PhaseName.UNMOUNT)
     yield Call("unmount_all", (DESTINATION,))
     yield Phase(PhaseName.WRITTEN)

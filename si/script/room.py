@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
 from si.errors import Problem
-from si.layout.model import MIB, Disk, Filesystem, FilesystemType, Fixed, Layout
+from si.layout.model import MIB, Disk, Filesystem, FilesystemType, Fixed, Layout, Partition
 from si.layout.sizes import format_bytes
 
 UNMEASURED: Mapping[str, int] = MappingProxyType({})
@@ -24,15 +24,21 @@ def filled(layout: Layout) -> tuple[Filesystem, ...]:
     return tuple(f for f in layout.filesystems if f.format and f.type is not FilesystemType.SWAP)
 
 
+def _on_partitions(layout: Layout) -> Iterator[tuple[Filesystem, Disk, Partition]]:
+    """Those of them that stand on a partition itself, not on an array, volume or crypt."""
+    paths = layout.partition_paths()
+    for filesystem in filled(layout):
+        if filesystem.device in paths:
+            yield filesystem, *paths[filesystem.device]
+
+
 def least_for_content(disk: Disk, layout: Layout, content: Mapping[str, int]) -> dict[int, int]:
     """MiB that partitions of a variable size need for what comes into them, by number.
 
     A file system's own tables and journal take a part of its partition.
     """
-    paths = layout.partition_paths()
     least = {}
-    for filesystem in filled(layout):
-        where, partition = paths[filesystem.device]
+    for filesystem, where, partition in _on_partitions(layout):
         size = content.get(filesystem.mount_point)
         if size is None or where != disk or isinstance(partition.size, Fixed):
             continue
@@ -43,9 +49,7 @@ def least_for_content(disk: Disk, layout: Layout, content: Mapping[str, int]) ->
 
 def room_problems(layout: Layout, content: Mapping[str, int], file: str) -> Iterator[Problem]:
     """Partitions of a fixed size that are smaller than what has to go into them."""
-    paths = layout.partition_paths()
-    for filesystem in filled(layout):
-        _disk, partition = paths[filesystem.device]
+    for filesystem, _disk, partition in _on_partitions(layout):
         size = content.get(filesystem.mount_point, 0)
         if isinstance(partition.size, Fixed) and partition.size.size < size:
             text = (

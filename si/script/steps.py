@@ -23,6 +23,7 @@ class PhaseName(StrEnum):
     CONFIGURE = "configure"
     BOOTLOADER = "bootloader"
     POST_INSTALL = "post-install"
+    BOOT_CHECK = "boot-check"
     UNMOUNT = "unmount"
     WRITTEN = "written"
 

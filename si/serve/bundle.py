@@ -18,12 +18,13 @@ from si.boot.hooks import choose_scripts, is_script
 from si.boot.identity import File, render_identity
 from si.cluster import Client
 from si.config import Settings
-from si.errors import ScriptNotFound
+from si.errors import KeyNotFound, ScriptNotFound
 from si.image.metadata import read_inside
 from si.image.store import Image, layout_path, load_image, script_path
 from si.layout.document import load_layout
+from si.script.demands import Demands, read_demands
 from si.script.header import render_header
-from si.script.identifiers import identifiers
+from si.script.identifiers import Identifier, identifiers
 
 MAX_SCRIPT = 4 * 1024 * 1024
 _MAX_HOSTS = 256 * 1024
@@ -42,15 +43,20 @@ def build_bundle(settings: Settings, client: Client, arming: Arming, bases: Base
     """The tar that BOEL unpacks: header.sh, master.sh, scripts, identity/.
 
     All members belong to root and have the time of the arming. Raises ImageNotFound,
-    ScriptNotFound, DocumentInvalid, FactsInvalid.
+    ScriptNotFound, KeyNotFound, DocumentInvalid, FactsInvalid.
     """
     image = load_image(settings, arming.image)
     name = script_name(client, image.name)
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as tar:
         writer = _Writer(tar, int(datetime.fromisoformat(arming.armed).timestamp()))
-        writer.add("header.sh", 0o600, _header(settings, client, arming, image, bases))
-        writer.add("master.sh", 0o755, _read_script(script_path(settings, name)))
+        script = _read_script(script_path(settings, name))
+        demands = read_demands(script.decode("utf-8", "surrogateescape"))
+        header = _header(settings, client, arming, image, bases, demands)
+        writer.add("header.sh", 0o600, header)
+        writer.add("master.sh", 0o755, script)
+        for key in demands.keys:
+            writer.add(f"keys/{key}", 0o600, _read_key(settings.keys / key, client.name))
         for stage in STAGES:
             _add_scripts(writer, settings.scripts / stage, stage, client, image.name)
         for file in _identity(client, arming, image, bases):
@@ -112,10 +118,13 @@ class _Writer:
 
 
 def _header(
-    settings: Settings, client: Client, arming: Arming, image: Image, bases: Bases
+    settings: Settings,
+    client: Client,
+    arming: Arming,
+    image: Image,
+    bases: Bases,
+    demands: Demands,
 ) -> bytes:
-    document = layout_path(settings, script_name(client, image.name))
-    layout = load_layout(document.read_bytes(), str(document))
     return render_header(
         client=client.name,
         image=image.name,
@@ -126,8 +135,24 @@ def _header(
         transport=arming.transport,
         overrides=existing_overrides(settings, client, image.name),
         captured=image.captured or "",
-        identifiers=identifiers(layout),
+        identifiers=demands.identifiers or _of_layout(settings, client, image),
     ).encode()
+
+
+def _of_layout(settings: Settings, client: Client, image: Image) -> tuple[Identifier, ...]:
+    """For a script that does not say which variables it reads: one that was written by hand."""
+    document = layout_path(settings, script_name(client, image.name))
+    return identifiers(load_layout(document.read_bytes(), str(document)))
+
+
+def _read_key(path: Path, client: str) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise KeyNotFound(
+            f"{client}: cannot read the passphrase file {path}: {error.strerror}",
+            hint="write the passphrase into it, and let only root read it",
+        ) from error
 
 
 def _add_scripts(writer: _Writer, folder: Path, stage: str, client: Client, image: str) -> None:

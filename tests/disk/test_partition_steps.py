@@ -34,8 +34,9 @@ from si.layout.model import (
     Rest,
     partition_path,
 )
+from si.script.filesystems import DESTINATION
 from si.script.header import identifier_value, render_header
-from si.script.plan import identifiers, plan_disks
+from si.script.plan import identifiers, least_disk_bytes, plan_disks
 from si.script.render import render_steps
 
 EXAMPLES = Path(__file__).parents[2] / "schemas/examples"
@@ -43,6 +44,7 @@ GOLDEN = Path(__file__).parents[1] / "golden"
 MACHINES = Path(__file__).parents[1] / "machines"
 FUNCTIONS = """
 phase() { :; }
+clear_disks() { :; }
 wait_for() {
     for device in "$@"; do
         tries=0
@@ -90,7 +92,11 @@ def loops(tmp_path: Path) -> Iterator[Loops]:
 
 
 def on_devices(layout: Layout, devices: dict[str, str]) -> Layout:
-    """The layout with its disks renamed, for these machines have loop devices only."""
+    """The layout with its disks renamed, for these machines have loop devices only.
+
+    Without arrays, encryption and volumes, which need drivers that not every kernel has: they are
+    made in a machine of their own, by tests/integration/boel.
+    """
     paths = {
         old: partition_path(devices[disk.device], part.number)
         for old, (disk, part) in layout.partition_paths().items()
@@ -100,6 +106,7 @@ def on_devices(layout: Layout, devices: dict[str, str]) -> Layout:
         entries=tuple(
             dataclasses.replace(e, device=paths[e.device]) if isinstance(e, Filesystem) else e
             for e in layout.entries
+            if not isinstance(e, Filesystem) or e.device in paths
         ),
     )
 
@@ -120,7 +127,9 @@ def apply(layout: Layout, folder: Path) -> dict[str, str]:
         identifiers=wanted,
     )
     script = folder / "steps.sh"
-    script.write_text(f"set -eu\n{FUNCTIONS}{header}{render_steps(plan_disks(layout))}")
+    # Where subvolumes are made, which is a folder of this machine here.
+    steps = render_steps(plan_disks(layout)).replace(f" {DESTINATION}", f" {folder}{DESTINATION}")
+    script.write_text(f"set -eu\n{FUNCTIONS}{header}{steps}")
     run(["sh", str(script)])
     return {i.variable: identifier_value(i, client="web1", image="web") for i in wanted}
 
@@ -174,10 +183,12 @@ SIZES = {"percent": (3000, 700), "virtio-boot": (4096,), "logical": (1700,)}
 
 def example(name: str, loops: Loops, *, extra: int = 0) -> tuple[Layout, dict[str, int]]:
     layout = load_layout((EXAMPLES / f"{name}.xml").read_bytes(), name)
-    sizes = SIZES.get(name, (1200,))
+    sizes = SIZES.get(name) or tuple(
+        max(least_disk_bytes(disk, layout) // MIB + 200, 1200) for disk in layout.disks
+    )
     devices, by_device = {}, {}
     for disk, mib in zip(layout.disks, sizes, strict=True):
-        device = loops.add(mib * MIB + extra)
+        device = loops.add(mib * MIB + extra, disk.sector or 512)
         devices[disk.device] = device
         by_device[device] = mib * MIB + extra
     return on_devices(layout, devices), by_device
@@ -335,8 +346,6 @@ def test_labels_survive_shell_and_mkfs(loops: Loops, tmp_path: Path) -> None:
 def test_the_smallest_disk_that_is_let_through_is_large_enough(
     loops: Loops, tmp_path: Path
 ) -> None:
-    from si.script.plan import least_disk_bytes
-
     layout = load_layout((EXAMPLES / "logical.xml").read_bytes(), "logical")
     size = least_disk_bytes(layout.disks[0], layout)
     layout = on_devices(layout, {"/dev/sda": loops.add(size)})

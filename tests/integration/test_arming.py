@@ -134,3 +134,13 @@ def test_a_spoiled_arming_counts_as_none(settings: Settings) -> None:
     for text in ("", "{", "[]", '{"client":"web1"}', file.read_text().replace("rsync", "magic")):
         file.write_text(text)
         assert load_arming(settings, "web1") is None
+
+
+def test_a_script_of_another_layout_says_itself_what_it_wipes(settings: Settings) -> None:
+    script = settings.scripts / "web.master"
+    script.write_text("#!/bin/sh\ncheck_disk /dev/nvme0n1 9\nget_passphrase root office\n")
+    done = run_si(settings, *ARM, "--clients", "web1", "--yes")
+    assert (done.returncode, f"{settings.keys}/office" in done.stderr) == (52, True), done.stderr
+    settings.keys.mkdir()
+    (settings.keys / "office").write_text("secret\n")
+    assert "wipes /dev/nvme0n1" in run_si(settings, *ARM, "--clients", "web1").stderr

@@ -20,7 +20,7 @@ TEN_FAULTS = """<config format="1">
     <part num="5" size="512" p_type="logical"/>
     <part num="7" size="*" p_type="logical"/>                            <!-- 4 gap -->
   </disk>
-  <raid><raid_disk name="/dev/md0"/></raid>                              <!-- 5 later -->
+  <lvm><lvm_grp name="system"/></lvm>                                    <!-- 5 unknown -->
   <fsinfo line="10" real_dev="/dev/vda2" mp="/" fs="ext4"/>
   <fsinfo line="20" real_dev="/dev/vda1" mp="/" fs="ext4"/>              <!-- 6 second root -->
   <fsinfo line="30" real_dev="/dev/vda4" mp="/srv" fs="xfs"/>            <!-- 7 on extended -->
@@ -50,10 +50,10 @@ def test_ten_faults_are_ten_lines(tmp_path: Path) -> None:
             "'large' is no size",
             "partition 2 stands on line 4 already",
             "without gaps, not 7",
-            "<raid> (software RAID) is not supported yet",
+            "<lvm> holds <lvm_group> only, not <lvm_grp>",
             "a second root: the other one is on line 11",
             "/dev/vda4 is the extended partition",
-            "/dev/vda9 is no partition of this layout",
+            "/dev/vda9 is no partition or volume of this layout",
             'pass="x" is no whole number',
             'mp="tmp" is no mount point: write an absolute path',
         ],
@@ -81,13 +81,13 @@ def test_warnings_are_told_and_do_no_harm(tmp_path: Path) -> None:
     document.write_text(
         '<config><disk dev="/dev/vda" label_type="gpt" unit_of_measurement="MiB">'
         '<part num="1" size="512" flags="esp"/><part num="2" size="*"/></disk>\n'
-        '<bootloader flavor="grub2" install_type="efi"/>'
+        '<bootloader flavor="grub2" install_type="efi" timeout="9"/>'
         '<fsinfo line="1" real_dev="/dev/vda2" mp="/" fs="xfs"/>'
         '<fsinfo line="2" real_dev="/dev/vda1" mp="/boot/efi" fs="vfat"/></config>'
     )
     done = si("si-lint", document)
     assert done.returncode == 0
-    assert done.stdout.splitlines()[0].startswith(f"{document}:2: warning: UEFI is not supported")
+    assert done.stdout.splitlines()[0].startswith(f"{document}:2: warning: timeout is not used yet")
     assert done.stdout.splitlines()[1] == f"{document}: layout, no problems"
 
 

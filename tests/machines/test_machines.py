@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 
 from si.client.record import Facts, parse_facts
-from si.errors import DocumentInvalid
 from si.layout.contradict import contradictions
 from si.layout.document import dump_layout, load_layout
 from si.layout.geometry import end_mib, place
@@ -86,10 +85,6 @@ def walk(nodes: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def test_a_script_is_made_where_this_version_can(facts: Facts) -> None:
     layout = infer_layout(facts)
-    if facts.firmware == "uefi":
-        with pytest.raises(DocumentInvalid):
-            make_master(layout, image="web", layout_name="x")
-        return
     text = make_master(layout, image="web", layout_name="x")
     for disk in layout.disks:
         assert f"parted --script --align optimal {disk.device} " in text

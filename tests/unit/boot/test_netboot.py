@@ -58,7 +58,7 @@ def test_pxelinux_loads_both_over_tftp() -> None:
 def test_local_entries_start_nothing_but_the_disk() -> None:
     entry = LocalEntry("web1 is written, booting its own disk")
     ipxe, pxelinux = render_ipxe(entry), render_pxelinux(entry)
-    assert "sanboot --no-describe --drive 0x80 ||\nexit\n" in ipxe
+    assert "sanboot --no-describe --drive 0x80 ||\nexit 1\n" in ipxe
     assert "kernel" not in ipxe
     assert "LOCALBOOT" in pxelinux
     assert "KERNEL" not in pxelinux

@@ -149,25 +149,13 @@ def test_a_plain_machine_raises_no_doubts() -> None:
 @pytest.mark.parametrize(
     ("fields", "says"),
     [
-        ({"firmware": "uefi"}, "UEFI"),
         ({"boot": BootFacts("none", (), "")}, "boot loader none"),
         ({"tools": {"rsync": "3.2.7"}}, "grub-install is not installed"),
         ({"network": NetworkFacts("unknown", [])}, "none of ifupdown"),
         ({"swaps": (Swap("/swapfile", "file", 1, 0, -2),)}, "swap file /swapfile"),
         (
-            {"lsblk": {"blockdevices": [{"name": "vg-root", "type": "lvm"}]}},
-            "LVM logical volumes (vg-root)",
-        ),
-        (
-            {
-                "lsblk": {
-                    "blockdevices": [
-                        {"name": d, "type": "disk", "children": [{"name": "md0", "type": "raid1"}]}
-                        for d in ("vda", "vdb")
-                    ]
-                }
-            },
-            "software RAID (md0)",
+            {"lsblk": {"blockdevices": [{"name": "mpatha", "type": "mpath"}]}},
+            "multipath disks (mpatha)",
         ),
         (
             {"findmnt": {"filesystems": [{"target": "/net", "fstype": "nfs4", "source": "s:/x"}]}},

@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 from si.layout.model import (
     Bootloader,
     Comment,
+    Crypt,
     Disk,
+    DiskRule,
     Entry,
     Filesystem,
     FilesystemType,
@@ -16,20 +18,28 @@ from si.layout.model import (
     Flag,
     LabelType,
     Layout,
+    LogicalVolume,
     Mount,
     Partition,
     PartitionKind,
+    Pbkdf,
     Percent,
+    Pick,
+    Raid,
+    RaidLevel,
     Rest,
     Size,
+    Subvolume,
+    VolumeGroup,
     partition_path,
 )
 
 MIB = 1024 * 1024
 DEVICES = ("/dev/vda", "/dev/nvme0n1", "/dev/cciss/c0d0", "/dev/disk/by-id/ata-X_1", "/dev/sdaa")
+CHOSEN = "/dev/si/system"
 WORD = st.text(st.characters(codec="utf-8", exclude_categories=("C", "Z")), min_size=1, max_size=12)
 LABEL = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=11)
-FIXED = st.builds(Fixed, st.integers(40 * MIB, 3000 * MIB))
+FIXED = st.builds(Fixed, st.integers(100 * MIB, 3000 * MIB))
 PERCENT = st.builds(Percent, st.integers(500, 2000))
 NAMES = st.one_of(st.none(), WORD.filter(lambda text: text != "-"))
 
@@ -57,10 +67,20 @@ def gpt_disks(draw: st.DrawFn, device: str) -> Disk:
             flags=draw(st.sampled_from([(), (Flag.HIDDEN,), (Flag.LEGACY_BOOT,)])),
             name=draw(NAMES),
             type_id=draw(st.sampled_from([None, "4F68BCE3-E8CD-4DB1-96E7-FBCAF984B709"])),
+            least=None if isinstance(size, Fixed) else draw(st.sampled_from([None, 64 * MIB])),
+            most=None if isinstance(size, Fixed) else draw(st.sampled_from([None, 10**12])),
         )
         for number, size in zip(numbers, draw(sizes(count)), strict=True)
     ]
-    return Disk(device, LabelType.GPT, (grub, *parts), draw(CAPACITY))
+    return Disk(
+        device,
+        LabelType.GPT,
+        (grub, *parts),
+        draw(CAPACITY),
+        rule=draw(RULES) if device.startswith("/dev/si/") else None,
+        alignment=draw(st.sampled_from([MIB, 4 * MIB])),
+        sector=draw(st.sampled_from([None, 512])),
+    )
 
 
 @st.composite
@@ -84,6 +104,13 @@ def msdos_disks(draw: st.DrawFn, device: str) -> Disk:
     return Disk(device, LabelType.MSDOS, tuple(row), draw(CAPACITY))
 
 
+RULES = st.builds(
+    DiskRule,
+    st.sampled_from(Pick),
+    st.sampled_from([None, True, False]),
+    st.sampled_from([0, 2**34, 10**10]),
+    st.sampled_from([None, "boot"]),
+)
 CAPACITY = st.one_of(st.none(), st.integers(2**50, 2**52))
 
 
@@ -99,14 +126,17 @@ def layouts(draw: st.DrawFn) -> Layout:
     """A layout in which every file system has a partition and there is a root."""
     devices = draw(st.lists(st.sampled_from(DEVICES), min_size=1, max_size=2, unique=True))
     made = tuple(draw(st.one_of(gpt_disks(device), msdos_disks(device))) for device in devices)
+    if draw(st.booleans()):
+        made = (*made, draw(gpt_disks(CHOSEN)))
     places = [
         partition_path(disk.device, part.number)
         for disk in made
         for part in disk.partitions
         if part.kind is not PartitionKind.EXTENDED and Flag.BIOS_GRUB not in part.flags
     ]
-    places = draw(st.permutations(places))
+    places = list(draw(st.permutations(places)))
     entries: list[Entry] = [_root(places[0])]
+    raids, crypts, groups, places = draw(layers(places))
     for number, place in enumerate(places[1:]):
         entries.append(draw(_filesystems(place, number)))
     entries += draw(st.lists(st.one_of(_MOUNTS, _COMMENTS), max_size=3))
@@ -114,7 +144,71 @@ def layouts(draw: st.DrawFn) -> Layout:
         _numbered(entry, 10 * n + 10) for n, entry in enumerate(draw(st.permutations(entries)))
     ]
     bootloader = draw(st.one_of(st.none(), st.just(Bootloader("grub2", Firmware.LEGACY, ()))))
-    return Layout(made, tuple(entries), bootloader)
+    return Layout(made, tuple(entries), bootloader, raids, crypts, groups)
+
+
+Layers = tuple[tuple[Raid, ...], tuple[Crypt, ...], tuple[VolumeGroup, ...], list[str]]
+
+
+@st.composite
+def layers(draw: st.DrawFn, places: list[str]) -> Layers:
+    """Arrays, encryption and groups on the places after the first, and the places then left."""
+    root, *free = places
+    raids, crypts, groups = [], [], []
+    if len(free) >= 2 and draw(st.booleans()):
+        raids.append(draw(_raids(free.pop(), free.pop())))
+        free.append(raids[0].device)
+    if draw(st.booleans()) and free:
+        crypts.append(draw(_crypts(free.pop())))
+        free.append(crypts[0].device)
+    if draw(st.booleans()) and free:
+        groups.append(draw(_groups(free.pop())))
+        free += groups[0].devices
+    return tuple(raids), tuple(crypts), tuple(groups), [root, *free]
+
+
+@st.composite
+def _raids(draw: st.DrawFn, first: str, second: str) -> Raid:
+    level = draw(st.sampled_from([RaidLevel.MIRROR, RaidLevel.STRIPE, RaidLevel.RAID10]))
+    chunk = draw(st.sampled_from([None, 65536])) if level is not RaidLevel.MIRROR else None
+    return Raid(
+        draw(st.sampled_from(["/dev/md0", "/dev/md127", "/dev/md/data"])),
+        level,
+        (first, second),
+        metadata=draw(st.sampled_from(["1.2", "1.0"])),
+        chunk=chunk,
+        layout="n2" if level is RaidLevel.RAID10 else None,
+    )
+
+
+@st.composite
+def _crypts(draw: st.DrawFn, device: str) -> Crypt:
+    argon = draw(st.booleans())
+    passes = draw(st.sampled_from([None, 1000]))
+    return Crypt(
+        "secret-1",
+        device,
+        key=draw(st.sampled_from(["prompt", "file:office"])),
+        pbkdf=Pbkdf.ARGON2ID if argon else Pbkdf.PBKDF2,
+        memory_kib=draw(st.sampled_from([None, 65536, 100])) if argon else None,
+        iterations=passes,
+        iter_time_ms=draw(st.sampled_from([None, 500])) if passes is None else None,
+        options=draw(st.sampled_from(["luks", "luks,discard"])),
+    )
+
+
+@st.composite
+def _groups(draw: st.DrawFn, device: str) -> VolumeGroup:
+    volumes = [LogicalVolume("a-b", Fixed(8 * MIB), options=draw(st.sampled_from(["", "-W y"])))]
+    if draw(st.booleans()):
+        volumes.append(LogicalVolume("share", Percent(draw(st.integers(1, 2000)))))
+    if draw(st.booleans()):
+        volumes.append(LogicalVolume("pool", Fixed(4 * MIB), is_pool=True))
+        volumes.append(LogicalVolume("thin", Fixed(2**40), thin_pool="pool"))
+    elif draw(st.booleans()):
+        volumes.append(LogicalVolume("rest", Rest()))
+    extent = draw(st.sampled_from([None, MIB, 4 * MIB]))
+    return VolumeGroup("vg-0", (device,), extent, tuple(volumes))
 
 
 def _root(device: str) -> Filesystem:
@@ -146,7 +240,18 @@ def _filesystems(draw: st.DrawFn, device: str, number: int) -> Filesystem:
         fsck_pass=draw(st.integers(0, 2)),
         format=not keep,
         mkfs_opts=draw(st.sampled_from(["", "-m 0", "-N '1 2'"])),
+        subvolumes=draw(_subvolumes(number)) if kind is FilesystemType.BTRFS else (),
     )
+
+
+@st.composite
+def _subvolumes(draw: st.DrawFn, number: int) -> tuple[Subvolume, ...]:
+    found = (
+        Subvolume("@", f"/s{number}"),
+        Subvolume("@home", f"/h{number}", "noatime"),
+        Subvolume("var/log"),
+    )
+    return found[: draw(st.integers(0, 3))]
 
 
 PATH = WORD.filter(lambda text: "/" not in text and text not in (".", ".."))

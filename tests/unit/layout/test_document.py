@@ -146,10 +146,16 @@ FAULTS: list[tuple[str, str, str]] = [
     ('size="256" ', "", '3: <part> needs size="...", for example size="512"'),
     ('"primary"', '"main"', '3: p_type="main" is none of primary, extended, logical'),
     ('"boot"', '"bot"', '3: unknown flag "bot": known are boot, root'),
-    ('"boot"', '"boot,raid"', '3: flag "raid" (software RAID) is not supported yet'),
-    ('"boot"', '"lvm"', '3: flag "lvm" (LVM) is not supported yet'),
-    ('flags="boot"', 'lvm_group="vg0"', "3: lvm_group (LVM) is not supported yet"),
-    ('flags="boot"', 'raid_dev="/dev/md0"', "3: raid_dev (software RAID) is not supported yet"),
+    ('flags="boot"', 'lvm_group="vg0"', '3: /dev/vda1 has lvm_group="vg0", but no <lvm_group>'),
+    ('flags="boot"', 'raid_dev="/dev/md0"', '3: /dev/vda1 has raid_dev="/dev/md0", but there is'),
+    ('flags="boot"', 'keep="maybe"', '3: keep="maybe" is neither yes nor no'),
+    ('flags="boot"', 'min="*"', "3: min: '*' is no fixed size"),
+    (
+        'dev="/dev/vda" ',
+        'dev="/dev/vda" choose="any" ',
+        '2: choose="any" is none of smallest, largest',
+    ),
+    ('dev="/dev/vda" ', 'dev="/dev/vda" holds="data" ', '2: holds="data" is not known: write boot'),
     ('flags="boot"', 'flag="boot"', "3: <part> has no attribute flag: did you mean flags?"),
     ('flags="boot"', 'id="xyz"', '3: id="xyz" is no partition type'),
     ('flags="boot"', f'p_name="{"x" * 37}"', "3: p_name may have 36 characters"),
@@ -161,7 +167,7 @@ FAULTS: list[tuple[str, str, str]] = [
     ('mp="/boot" fs="ext4"', 'fs="ext4"', '9: <fsinfo> needs mp="..."'),
     ('mp="/boot" fs="ext4"', 'mp="/boot"', '9: <fsinfo> needs fs="..."'),
     ('mp="/boot" fs="ext4"', 'mp="/boot" fs="e x"', '9: fs="e x" is no type of a file system'),
-    ('mp="/boot" fs="ext4"', 'mp="/boot" fs="btrfs"', '9: fs="btrfs" is not supported yet'),
+    ('mp="/boot" fs="ext4"', 'mp="/boot" fs="f2fs"', '9: fs="f2fs" is not supported yet'),
     ('mp="/boot" fs="ext4"', 'mp="/boot" fs="jfs"', '9: fs="jfs" cannot be made'),
     ('mp="/boot" fs="ext4"', 'mp="/boot" fs="ext4" mkfs_opts="-m \'"', "9: mkfs_opts: No closing"),
     ('mp="/boot" fs="ext4"', 'mp="/boot" fs="ext4" mount_dev="LABEL="', '9: mount_dev="LABEL="'),
@@ -169,8 +175,9 @@ FAULTS: list[tuple[str, str, str]] = [
     ('line="20"', 'line="-1"', '9: line="-1" is no whole number of at least 1'),
     ('pass="1"', 'pass="first"', '8: pass="first" is no whole number'),
     ('line="40"', 'line="40" comment="x&#10;y"', "11: comment holds a line break"),
-    ("</config>", "<raid><x/></raid></config>", "12: <raid> (software RAID) is not supported yet"),
-    ("</config>", "<lvm><lvm_group/></lvm></config>", "12: <lvm> (LVM) is not supported yet"),
+    ("</config>", "<raid><x/></raid></config>", "12: <raid> holds <raid_disk> only, not <x>"),
+    ("</config>", "<lvm><lvm_group/></lvm></config>", '12: <lvm_group> needs name="..."'),
+    ("</config>", "<lvm><x/></lvm></config>", "12: <lvm> holds <lvm_group> only, not <x>"),
     ("</config>", "<fsinf/></config>", "12: <config> has no element <fsinf>"),
     ("</config>", "text</config>", "11: bare text 'text': write it as a comment"),
     ('format="1"', 'format="2"', '1: format="2" is not known here'),
@@ -197,7 +204,7 @@ def test_what_cannot_be_read_is_told(
 
 def test_an_empty_section_asks_for_nothing(sound: str) -> None:
     wanted = load_layout(sound, "f")
-    assert load_layout(sound.replace("</config>", "<raid/><lvm/><luks/></config>"), "f") == wanted
+    assert load_layout(sound.replace("</config>", "<raid/><lvm/></config>"), "f") == wanted
 
 
 def test_a_second_bootloader(sound: str) -> None:

@@ -140,25 +140,25 @@ def test_uefi() -> None:
 
 
 def test_what_is_made_of_a_partition_is_told() -> None:
-    volume = {"name": "vg-root", "path": "/dev/mapper/vg-root", "type": "lvm", "size": 1}
+    volume = {"name": "mpatha", "path": "/dev/mapper/mpatha", "type": "mpath", "size": 1}
     facts = with_lsblk(
         machine("debian-virtio-bios"),
-        {"/dev/vda2": {"children": [volume], "fstype": "LVM2_member"}},
+        {"/dev/vda2": {"children": [volume], "fstype": "mpath_member"}},
     )
     assert obstacles(facts) == [
-        "/dev/vda2 holds lvm /dev/mapper/vg-root, which is not supported yet"
+        "/dev/vda2 holds mpath /dev/mapper/mpatha, which is not supported yet"
     ]
 
 
 def test_a_file_system_that_cannot_be_made_is_told() -> None:
-    facts = with_lsblk(machine("debian-virtio-bios"), {"/dev/vda2": {"fstype": "btrfs"}})
-    assert obstacles(facts) == ["/dev/vda2 (/) is btrfs, which is not supported yet"]
+    facts = with_lsblk(machine("debian-virtio-bios"), {"/dev/vda2": {"fstype": "bcachefs"}})
+    assert obstacles(facts) == ["/dev/vda2 (/) is bcachefs, which is not supported yet"]
 
 
 def test_all_obstacles_come_at_once() -> None:
     facts = with_lsblk(
         machine("debian-virtio-bios"),
-        {"/dev/vda2": {"fstype": "btrfs"}, "/dev/vda1": {"fstype": "f2fs"}},
+        {"/dev/vda2": {"fstype": "bcachefs"}, "/dev/vda1": {"fstype": "f2fs"}},
     )
     assert len(obstacles(facts)) == 2
 

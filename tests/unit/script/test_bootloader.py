@@ -51,6 +51,7 @@ def test_boot_of_its_own_and_swap() -> None:
     assert steps(ROOT, BOOT, SWAP, args="quiet x=$y") == [
         'write_grub_config /a "$UUID_root" "$UUID_boot" \'\' '
         '"quiet x=\\$y resume=UUID=$UUID_swap_vda3"',
+        "rebuild_initramfs /a",
         "install_grub_bios /a /dev/vdb",
     ]
 
@@ -58,6 +59,7 @@ def test_boot_of_its_own_and_swap() -> None:
 def test_boot_in_the_root_and_no_swap() -> None:
     assert steps(ROOT) == [
         'write_grub_config /a "$UUID_root" "$UUID_root" /boot "noresume"',
+        "rebuild_initramfs /a",
         "install_grub_bios /a /dev/vda",
     ]
 

@@ -42,7 +42,7 @@ def test_all_that_can_refuse_comes_before_the_first_write(layout: Layout) -> Non
     assert isinstance(steps[0], Require)
     assert set(steps[0].names) == {identifier.variable for identifier in identifiers(layout)}
     calls = [step.function for step in steps if isinstance(step, Call)]
-    assert calls[:2] == ["check_disk", "run_scripts"]
+    assert calls[:4] == ["check_firmware", "check_disk", "check_layers", "run_scripts"]
     writing = steps.index(Phase(PhaseName.PARTITION))
     assert all(isinstance(step, Require | Phase | Call) for step in steps[:writing])
 
@@ -85,15 +85,18 @@ def test_a_name_cannot_leave_its_line(layout: Layout) -> None:
         make_master(layout, image="../web", layout_name="x")
 
 
-def test_uefi_is_refused_with_its_line(layout: Layout) -> None:
+def test_uefi_gets_its_own_boot_loader_and_is_told_from_bios(layout: Layout) -> None:
+    assert "\ncheck_firmware bios\n" in master(layout)
     text = EXAMPLE.read_text().replace('install_type="legacy"', 'install_type="efi"')
     text = text.replace('flags="boot"', 'flags="esp"').replace(
         'mp="/boot" fs="ext4"', 'mp="/boot/efi" fs="vfat"'
     )
-    efi = load_layout(text, "f")
-    with pytest.raises(DocumentInvalid) as caught:
-        make_master(efi, image="web", layout_name="web.xml")
-    assert str(caught.value.problems[0]).startswith("web.xml:8: UEFI is not supported yet")
+    efi = master(load_layout(text, "f"))
+    assert "\ncheck_firmware uefi\n" in efi
+    assert "\ninstall_grub_uefi /a /boot/efi\n" in efi
+    assert "install_grub_bios" not in efi
+    # Owners and modes, which FAT cannot keep, are no errors while the image comes.
+    assert re.search(r"\nmount -t vfat -o (\S+,)?quiet /dev/vda1 /a/boot/efi\n", efi)
 
 
 def test_a_disk_must_hold_the_table(layout: Layout) -> None:

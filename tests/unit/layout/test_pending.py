@@ -1,0 +1,84 @@
+"""What no master script can do yet is warned of, and refused by the plan, by name."""
+
+from __future__ import annotations
+
+import pytest
+
+from si.errors import DocumentInvalid
+from si.layout import pending
+from si.layout.document import read_layout
+from si.layout.pending import Feature
+from si.script.plan import plan
+
+GPT = """<config format="1">
+  <disk dev="/dev/vda" label_type="gpt" unit_of_measurement="MiB">
+    <part num="1" size="1" flags="bios_grub"/>
+    <part num="2" size="1000"/>
+    <part num="3" size="1000"/>
+    <part num="4" size="1000"/>
+    <part num="5" size="*"/>
+  </disk>
+  {section}
+  <fsinfo line="10" real_dev="/dev/vda2" mp="/" fs="ext4"/>
+  {line}
+</config>
+"""
+RAID = '<raid><raid_disk name="/dev/md0" raid_level="1" devices="/dev/vda3 /dev/vda4"/></raid>'
+CASES = {
+    Feature.RAID: (RAID, ""),
+    Feature.LVM: (
+        '<lvm><lvm_group name="v" devices="/dev/vda3"><lv name="a" size="*"/></lvm_group></lvm>',
+        "",
+    ),
+    Feature.CRYPT: ('<crypt name="c" dev="/dev/vda3"/>', ""),
+    Feature.BTRFS: ("", '<fsinfo line="20" real_dev="/dev/vda3" mp="/srv" fs="btrfs"/>'),
+}
+
+
+@pytest.mark.parametrize("feature", CASES)
+def test_it_is_told_by_name(feature: Feature, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pending, "PENDING", frozenset((feature,)))
+    section, line = CASES[feature]
+    layout, problems, warnings = read_layout(GPT.format(section=section, line=line), "f")
+    assert problems == ()
+    text = f"{feature} is not supported yet: no master script can be made of it"
+    assert text in [warning.message for warning in warnings]
+    with pytest.raises(DocumentInvalid) as caught:
+        plan(layout, file="f")
+    assert [(problem.message, problem.line > 1) for problem in caught.value.problems] == [
+        (text, True)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "feature"),
+    [
+        (('label_type="gpt"', 'label_type="gpt" alignment="4MiB"'), Feature.ALIGNMENT),
+        (('size="*"', 'size="*" max="9GiB"'), Feature.MOST),
+        (('num="5"', 'num="5" keep="yes"'), Feature.KEEP),
+        (('unit_of_measurement="MiB"', 'unit_of_measurement="MiB" keep="yes"'), Feature.KEEP),
+    ],
+)
+def test_attributes(
+    change: tuple[str, str], feature: Feature, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pending, "PENDING", frozenset((feature,)))
+    _layout, _problems, warnings = read_layout(
+        GPT.format(section="", line="").replace(*change), "f"
+    )
+    assert any(warning.message.startswith(f"{feature} is not") for warning in warnings)
+
+
+def test_a_disk_by_rule(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pending, "PENDING", frozenset((Feature.RULE,)))
+    text = GPT.format(section="", line="").replace('"/dev/vda"', '"/dev/si/s" choose="smallest"')
+    layout, problems, warnings = read_layout(text.replace("/dev/vda", "/dev/si/s-part"), "f")
+    assert problems == ()
+    assert [warning.line for warning in warnings] == [2]
+    assert layout.partition_paths().keys() >= {"/dev/si/s-part2"}
+
+
+def test_a_plain_layout_waits_for_nothing() -> None:
+    layout, problems, warnings = read_layout(GPT.format(section="", line=""), "f")
+    assert (problems, warnings) == ((), ())
+    assert plan(layout)
