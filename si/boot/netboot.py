@@ -22,8 +22,7 @@ _LOCAL_DISK = (
     # Under a PC BIOS the first disk is started directly, for not every BIOS goes on to it when
     # the boot ROM gives up. EFI firmware does, but only after a failure: a boot program that ends
     # well makes it show its menu (UEFI 2.10, 3.1.1).
-    "set si-local yes\n"
-    "iseq ${platform} pcbios && sanboot --no-describe --drive 0x80 ||\nexit 1\n"
+    "set si-local yes\niseq ${platform} pcbios && sanboot --no-describe --drive 0x80 ||\nexit 1\n"
 )
 
 
