@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from si.layout.capacity import LEAST_ANY, least_bytes
+from si.layout.capacity import LEAST_ANY, least_bytes, room_for
 from si.layout.disks import NO_NUMBER
 from si.layout.geometry import Geometry, end_mib, place, smallest_disk
 from si.layout.model import (
@@ -68,15 +68,19 @@ def table_warnings(disk: Disk) -> Found:
             yield part.source_line, text
 
 
-def least_sizes(disk: Disk, layout: Layout) -> dict[int, int]:
-    """How small each partition of a variable size may become, in MiB, by number."""
+def least_sizes(disk: Disk, layout: Layout, content_bytes: int = 0) -> dict[int, int]:
+    """How small each partition of a variable size may become, in MiB, by number.
+
+    `content_bytes` is what the image holds; it counts where one file system alone can grow.
+    """
     least = {}
     circular = bool(layout.circular_layers)
+    content = {} if circular or not content_bytes else room_for(content_bytes, layout)
     for part in disk.partitions:
         if isinstance(part.size, Fixed):
             continue
         path = partition_path(disk.device, part.number)
-        needed = LEAST_ANY if circular else least_bytes(path, layout)
+        needed = LEAST_ANY if circular else least_bytes(path, layout, content)
         least[part.number] = -(-max(needed, part.least or 0) // MIB)
     return least
 

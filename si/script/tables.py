@@ -15,9 +15,7 @@ from si.layout.geometry import FIRST_MIB, LAST_MIB, Extent, Geometry, Offset, pl
 from si.layout.model import (
     MIB,
     Disk,
-    Filesystem,
     FilesystemType,
-    Fixed,
     Flag,
     LabelType,
     Layout,
@@ -53,15 +51,9 @@ _IMPLIED_FLAGS = (Flag.SWAP, Flag.ROOT)
 def least_disk_bytes(disk: Disk, layout: Layout, *, content_bytes: int = 0) -> int:
     """The smallest disk that can take this table and, as far as sizes tell, the image.
 
-    `content_bytes` is what the image holds; it counts where one partition alone can grow.
+    `content_bytes` is what the image holds; it counts where one file system alone can grow.
     """
-    least = least_sizes(disk, layout)
-    growing = _growing(layout)
-    if len(growing) == 1 and growing[0] in disk.partitions:
-        fixed = sum(_fixed_bytes(filesystem, layout) for filesystem in layout.filesystems)
-        number = growing[0].number
-        least[number] = max(least[number], -(-(content_bytes - fixed) // MIB))
-    needed = smallest_disk(place(disk), least)
+    needed = smallest_disk(place(disk), least_sizes(disk, layout, content_bytes))
     if needed is None:
         raise ValueError(f"{disk.device}: checked layouts fit on some disk")
     return needed
@@ -85,23 +77,6 @@ def partition_steps(disk: Disk, layout: Layout) -> Iterator[Step]:
     )
     yield Call("wait_for", paths)
     yield Command(("wipefs", "--all", "--quiet", *paths))
-
-
-def _growing(layout: Layout) -> list[Partition]:
-    paths = layout.partition_paths()
-    parts = (
-        paths[f.device][1]
-        for f in layout.filesystems
-        if f.type is not FilesystemType.SWAP and f.device in paths
-    )
-    return [part for part in parts if not isinstance(part.size, Fixed)]
-
-
-def _fixed_bytes(filesystem: Filesystem, layout: Layout) -> int:
-    paths = layout.partition_paths()
-    size = paths[filesystem.device][1].size if filesystem.device in paths else None
-    swap = filesystem.type is FilesystemType.SWAP
-    return size.size if isinstance(size, Fixed) and not swap else 0
 
 
 def _measure(geometry: Geometry) -> Iterator[Step]:
