@@ -186,6 +186,7 @@ get_passphrase() {
 
 # ask_passphrase NAME: twice, until both are the same.
 ask_passphrase() {
+    again=
     while :; do
         for word in "Passphrase for $1:" "Again:"; do
             stty -echo </dev/console
