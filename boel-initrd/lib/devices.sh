@@ -52,16 +52,17 @@ check_disk() {
     say "disk $1: $((sectors * 512)) bytes, not in use"
 }
 
-# check_unused DISK SYSFS_FOLDER: neither mounted, nor swap, nor part of an array or volume.
+# check_unused DISK SYSFS_FOLDER: neither it, nor an array or volume that it is part of, is mounted
+# or swap. Arrays and volumes that merely run are stopped later; check_layers says whether they may.
 check_unused() {
     read -r number <"$2/dev"
     while read -r _ _ mounted _ point _; do
         [ "$mounted" != "$number" ] || fail "the disk $1 is in use: ${2##*/} is mounted on $point"
     done </proc/self/mountinfo
     while read -r swap _; do
-        [ "$swap" != "/dev/${2##*/}" ] || fail "the disk $1 is in use: $swap is active swap"
+        [ "$(kernel_name "$swap")" != "${2##*/}" ] || fail "the disk $1 is in use: $swap is active swap"
     done </proc/swaps
     for holder in "$2"/holders/*; do
-        [ ! -e "$holder" ] || fail "the disk $1 is in use: ${2##*/} is part of ${holder##*/}"
+        [ ! -e "$holder" ] || (check_unused "$1" "$(readlink -f "$holder")") || exit 1
     done
 }

@@ -22,6 +22,16 @@ list_initramfs() {
     done
 }
 
+# known_initramfs DEST FILE: its names in $BOEL_STATE/initramfs; it is read again only when it is
+# another file than before, for that takes seconds.
+known_initramfs() {
+    stamp=$(stat -c '%n %i %s %Y' "$2")
+    [ "$stamp" != "$(cat "$BOEL_STATE/initramfs.stamp" 2>/dev/null)" ] || return 0
+    rm -f "$BOEL_STATE/initramfs.stamp"
+    list_initramfs "$1" "$2" >"$BOEL_STATE/initramfs" || return 1
+    printf '%s\n' "$stamp" >"$BOEL_STATE/initramfs.stamp"
+}
+
 unpacker_for() {
     case $1 in
         1f8b*) echo gzip -dc ;;
@@ -121,8 +131,7 @@ needed_programs() {
 # is not looked for, nor is a driver that it does not know at all under this name, unless it has
 # none of the modules of the disk.
 lacking() {
-    list_initramfs "$1" "$3" >"$BOEL_STATE/initramfs" ||
-        { echo "an archive format that BOEL knows"; return 0; }
+    known_initramfs "$1" "$3" || { echo "an archive format that BOEL knows"; return 0; }
     [ -s "$BOEL_STATE/initramfs" ] || { echo "everything: it cannot be read"; return 0; }
     modules=$1/lib/modules/$2
     sed -n 's|.*/\([^/]*\)\.ko\(\.[a-z0-9]*\)\{0,1\}$|\1|p' "$BOEL_STATE/initramfs" | tr - _ | sort -u >"$BOEL_STATE/held"

@@ -2,11 +2,14 @@
 # Arrays, encryption and volume groups: of an earlier install, which have to go, and of this one.
 
 # devices_below NAME...: these block devices (kernel names) and all that they stand on, one a line.
+# Asked often, so it starts no programs.
 devices_below() {
     for below in "$@"; do
         printf '%s\n' "$below"
-        [ ! -e "/sys/class/block/$below/partition" ] ||
-            basename "$(dirname "$(readlink -f "/sys/class/block/$below")")"
+        if [ -e "/sys/class/block/$below/partition" ]; then
+            above=$(cd -P "/sys/class/block/$below/.." && pwd -P)
+            printf '%s\n' "${above##*/}"
+        fi
         for slave in "/sys/class/block/$below"/slaves/*; do
             [ ! -e "$slave" ] || (devices_below "${slave##*/}")
         done
@@ -17,37 +20,53 @@ devices_below() {
 # for without udev the names that LVM makes are devices, not links.
 kernel_name() {
     [ -b "$1" ] || return 1
-    numbers=$((0x$(stat -L -c %t "$1"))):$((0x$(stat -L -c %T "$1")))
-    basename "$(readlink -f "/sys/dev/block/$numbers")"
+    numbers=$(stat -L -c '0x%t 0x%T' "$1")
+    folder=$(cd -P "/sys/dev/block/$((${numbers% *})):$((${numbers#* }))" && pwd -P) || return 1
+    printf '%s\n' "${folder##*/}"
 }
 
 # disks_of NAME...: the whole disks among what they stand on.
 disks_of() {
     devices_below "$@" | sort -u | while read -r below; do
-        [ -e "/sys/class/block/$below/partition" ] || [ -n "$(ls "/sys/class/block/$below/slaves")" ] ||
+        if [ ! -e "/sys/class/block/$below/partition" ] && ! has_entries "/sys/class/block/$below/slaves"; then
             printf '%s\n' "$below"
+        fi
     done
+}
+
+has_entries() {
+    for entry in "$1"/*; do
+        [ -e "$entry" ] && return 0
+    done
+    return 1
 }
 
 # list_layers: kernel names of arrays and mapped devices that are running.
 list_layers() {
     for layer in /sys/class/block/dm-* /sys/class/block/md*; do
-        [ ! -d "$layer/slaves" ] || [ -e "$layer/partition" ] || [ -z "$(ls "$layer/slaves")" ] ||
+        if [ ! -e "$layer/partition" ] && has_entries "$layer/slaves"; then
             printf '%s\n' "${layer##*/}"
+        fi
     done
 }
 
-# place_of NAME DISK...: "none", "all" or "some" of what it stands on lies on these disks.
+# kernel_names DEVICE...: each between blanks.
+kernel_names() {
+    printf ' '
+    for device in "$@"; do
+        printf '%s ' "$(kernel_name "$device")"
+    done
+}
+
+# place_of NAME NAMES: "none", "all" or "some" of what it stands on lies on these disks, whose
+# kernel names stand between blanks.
 place_of() {
-    layer=$1
-    shift
     inside='' outside=''
-    for below in $(disks_of "$layer"); do
-        known=
-        for disk in "$@"; do
-            [ "$(kernel_name "$disk")" != "$below" ] || known=yes
-        done
-        if [ -n "$known" ]; then inside=yes; else outside=$below; fi
+    for below in $(disks_of "$1"); do
+        case $2 in
+            *" $below "*) inside=yes ;;
+            *) outside=yes ;;
+        esac
     done
     case $inside,$outside in
         yes,) echo all ;;
@@ -59,8 +78,9 @@ place_of() {
 # check_layers DISK...: whether arrays and volume groups on these disks lie wholly on them, be they
 # running or not. Writes nothing.
 check_layers() {
+    ours=$(kernel_names "$@")
     for layer in $(list_layers); do
-        [ "$(place_of "$layer" "$@")" != some ] ||
+        [ "$(place_of "$layer" "$ours")" != some ] ||
             fail "$layer stands on disks of the layout and on others: $(disks_of "$layer" | tr '\n' ' ')"
     done
     blkid -c /dev/null -o export >"$BOEL_STATE/blkid" || :
@@ -68,28 +88,26 @@ check_layers() {
         for (i = 1; i <= NF; i++) { split($i, pair, "="); found[pair[1]] = pair[2] }
         print found["UUID"], found["DEVNAME"]
     }' "$BOEL_STATE/blkid" >"$BOEL_STATE/members"
-    check_members array "$@"
+    check_members array
     grep -q '^TYPE=LVM2_member' "$BOEL_STATE/blkid" || return 0
     lvm pvs --noheadings --options vg_name,pv_name >"$BOEL_STATE/members" 2>/dev/null || :
-    check_members "volume group" "$@"
+    check_members "volume group"
 }
 
-# check_members KIND DISK...: $BOEL_STATE/members has lines of a group and one of its devices.
+# check_members KIND: $BOEL_STATE/members has lines of a group and one of its devices.
 check_members() {
-    kind=$1
-    shift
     : >"$BOEL_STATE/inside"
     : >"$BOEL_STATE/outside"
     while read -r group device; do
         [ -n "$device" ] || continue # a physical volume without group
-        case $(place_of "$(kernel_name "$device")" "$@") in
+        case $(place_of "$(kernel_name "$device")" "$ours") in
             none) printf '%s %s\n' "$group" "$device" >>"$BOEL_STATE/outside" ;;
             *) printf '%s\n' "$group" >>"$BOEL_STATE/inside" ;;
         esac
     done <"$BOEL_STATE/members"
     while read -r group device; do
         ! grep -qxF "$group" "$BOEL_STATE/inside" ||
-            fail "the $kind $group is on disks of the layout and on $device, which is not one of them"
+            fail "the $1 $group is on disks of the layout and on $device, which is not one of them"
     done <"$BOEL_STATE/outside"
 }
 
@@ -108,12 +126,13 @@ clear_disks() {
 
 # stop_layers [DISK...]: what lies wholly on these disks, or everything; the topmost first.
 stop_layers() {
+    ours=$(kernel_names "$@")
     for round in 1 2 3 4 5 6 7 8 9; do
         left=
         for layer in $(list_layers); do
-            [ $# -eq 0 ] || [ "$(place_of "$layer" "$@")" = all ] || continue
+            [ $# -eq 0 ] || [ "$(place_of "$layer" "$ours")" = all ] || continue
             left="$left $layer"
-            [ -n "$(ls "/sys/class/block/$layer/holders")" ] || stop_layer "$layer"
+            has_entries "/sys/class/block/$layer/holders" || stop_layer "$layer"
         done
         if [ -z "$left" ]; then
             remove_links
@@ -167,6 +186,7 @@ get_passphrase() {
 
 # ask_passphrase NAME: twice, until both are the same.
 ask_passphrase() {
+    again=
     while :; do
         for word in "Passphrase for $1:" "Again:"; do
             stty -echo </dev/console

@@ -34,7 +34,8 @@ def attached(image: Path, *, read_only: bool = True) -> Iterator[Path]:
     mode = ["--read-only"] if read_only else []
     device = Path(run(["losetup", "--find", "--show", *mode, image]).text.strip())
     try:
-        run(["partx", "--update", device])
+        # Not --update, which leaves out the last logical partition.
+        run(["partx", "--add", device])
         yield device
     finally:
         run(["partx", "--delete", device], check=False)

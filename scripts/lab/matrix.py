@@ -182,9 +182,9 @@ class RowStory:
         wrong = patch.check_booted(
             login, CLIENT, self.golden_identity, ADDRESSES[CLIENT], self.row.fstab
         )
-        uefi = login.run("test -d /sys/firmware/efi", check=False).exit_code == 0
-        if uefi is not (self.row.firmware is Firmware.UEFI):
-            wrong += "; it was not booted by the right firmware"
+        firmware = login.run("test -d /sys/firmware/efi && echo uefi || echo bios").text.strip()
+        if firmware != self.row.firmware:
+            wrong += f"; it was booted by {firmware}"
         self.report.check("booted", not wrong, wrong or "runs as itself")
         assert self._machine is not None
         self._machine.power_down(90)

@@ -8,11 +8,10 @@ comparing program runs there, on a disk with a copy of the image.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import ExitStack
 from pathlib import Path
 
 from scripts.lab.accel import choose_accelerator
-from scripts.lab.disk import attached, mounted, mounted_tree
+from scripts.lab.disk import mounted, mounted_tree
 from scripts.lab.golden import ADDRESS, FOLDER, MAC
 from scripts.lab.hardware import Attached, Bus
 from scripts.lab.machine import Machine, Spec, make_disk
@@ -80,10 +79,8 @@ def _copy_image(image: Path, folder: Path) -> Path:
     """The image's tree on a disk of its own."""
     copy = make_disk(folder / "image.raw", IMAGE_MIB << 20)
     run(["mkfs.ext4", "-q", "-F", copy])
-    with ExitStack() as stack:
-        device = stack.enter_context(attached(copy, read_only=False))
-        point = folder / "mnt"
-        point.mkdir(exist_ok=True)
-        stack.enter_context(mounted(device, point))
+    point = folder / "mnt"
+    point.mkdir(exist_ok=True)
+    with mounted(copy, point, "-o", "loop"):
         run(["rsync", "-aHAXS", "--numeric-ids", f"{image}/", f"{point}/"])
     return copy

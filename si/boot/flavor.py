@@ -34,7 +34,8 @@ _DEFAULT_LIST = "standard"
 _EMPTY_FOLDERS = ("a", "dev", "proc", "root", "run", "sys", "tmp", "usr/lib/busybox", "var")
 # BOEL has no udev: LVM makes its links itself, and waits for nobody.
 _LVM = """\
-devices { obtain_device_list_from_udev = 0 external_device_info_source = "none" use_devicesfile = 0 }
+devices { obtain_device_list_from_udev = 0 external_device_info_source = "none" }
+devices { use_devicesfile = 0 }
 activation { udev_sync = 0 udev_rules = 0 monitoring = 0 }
 global { event_activation = 0 use_lvmpolld = 0 thin_check_executable = "" }
 backup { backup = 0 archive = 0 }

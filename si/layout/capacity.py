@@ -6,12 +6,15 @@ themselves is reckoned a little too high, so that what is promised here fits on 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from si.layout.model import (
     MIB,
     Crypt,
     FilesystemType,
     Fixed,
     Layout,
+    Percent,
     Raid,
     RaidLevel,
     Rest,
@@ -25,6 +28,7 @@ LUKS = 16 * MIB
 """Header of LUKS2, as cryptsetup makes it."""
 LEAST_ANY = 16 * MIB
 
+NOTHING: Mapping[str, int] = {}
 _LEAST_OF = {
     FilesystemType.XFS: 320 * MIB,
     FilesystemType.VFAT: 40 * MIB,
@@ -43,17 +47,22 @@ def raid_share(level: RaidLevel, members: int) -> int:
 
 
 def needed_extents(group: VolumeGroup) -> int:
-    """Physical extents that the volumes of known size take, and one for each other volume."""
+    """Physical extents that a group must have: those of the volumes of known size and one for each
+    other volume, and as many more as leave the percentages what they are."""
     extent = group.extent or EXTENT
-    count = 0
+    count = shares = 0
     for volume in group.volumes:
         if volume.thin_pool is not None:
             continue
         size = volume.size
-        count += -(-size.size // extent) if isinstance(size, Fixed) else 1
+        if isinstance(size, Percent):
+            shares += size.hundredths
+        else:
+            count += -(-size.size // extent) if isinstance(size, Fixed) else 1
         # A pool's own records, twice.
         count += 2 if volume.is_pool else 0
-    return count
+    left = 10_000 - shares
+    return -(-count * 10_000 // left) if left > 0 else max(count, len(group.volumes))
 
 
 def capacity(device: str, layout: Layout) -> int | None:
@@ -77,27 +86,34 @@ def capacity(device: str, layout: Layout) -> int | None:
     return (smallest - _superblock(smallest)) * raid_share(layer.level, len(known))
 
 
-def least_bytes(device: str, layout: Layout) -> int:
-    """How small a device may become so that all that stands on it still fits."""
+def least_bytes(device: str, layout: Layout, content: Mapping[str, int] = NOTHING) -> int:
+    """How small a device may become so that all that stands on it still fits.
+
+    `content` is what file systems must have room for, by their devices.
+    """
     layer = layout.layer_on(device)
     if isinstance(layer, Crypt):
-        return least_bytes(layer.device, layout) + LUKS
+        return least_bytes(layer.device, layout, content) + LUKS
     if isinstance(layer, Raid):
-        least = -(-least_bytes(layer.device, layout) // raid_share(layer.level, len(layer.members)))
+        whole = least_bytes(layer.device, layout, content)
+        least = -(-whole // raid_share(layer.level, len(layer.members)))
         return least + _superblock(least)
     if isinstance(layer, VolumeGroup):
-        return _least_of_group(device, layer, layout)
+        return _least_of_group(device, layer, layout, content)
     filesystem = layout.filesystem_on(device)
-    return _LEAST_OF.get(filesystem.type, LEAST_ANY) if filesystem is not None else LEAST_ANY
+    least = _LEAST_OF.get(filesystem.type, LEAST_ANY) if filesystem is not None else LEAST_ANY
+    return max(least, content.get(device, 0))
 
 
-def _least_of_group(device: str, group: VolumeGroup, layout: Layout) -> int:
+def _least_of_group(
+    device: str, group: VolumeGroup, layout: Layout, content: Mapping[str, int]
+) -> int:
     """What this member must take over from the others, which are taken to be as they are."""
     extent = group.extent or EXTENT
     total = needed_extents(group) * extent
     for volume in group.volumes:
         if isinstance(volume.size, Rest):
-            total += least_bytes(volume_path(group.name, volume.name), layout)
+            total += least_bytes(volume_path(group.name, volume.name), layout, content)
     others = [capacity(member, layout) for member in group.members if member != device]
     unknown = sum(size is None for size in others)
     there = sum(max(size - EXTENT, 0) for size in others if size is not None)

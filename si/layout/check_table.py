@@ -5,9 +5,9 @@ Stage 4. Pure. A part of `si.layout.check`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
-from si.layout.capacity import LEAST_ANY, least_bytes
+from si.layout.capacity import LEAST_ANY, NOTHING, least_bytes
 from si.layout.disks import NO_NUMBER
 from si.layout.geometry import Geometry, end_mib, place, smallest_disk
 from si.layout.model import (
@@ -68,15 +68,18 @@ def table_warnings(disk: Disk) -> Found:
             yield part.source_line, text
 
 
-def least_sizes(disk: Disk, layout: Layout) -> dict[int, int]:
-    """How small each partition of a variable size may become, in MiB, by number."""
+def least_sizes(disk: Disk, layout: Layout, content: Mapping[str, int] = NOTHING) -> dict[int, int]:
+    """How small each partition of a variable size may become, in MiB, by number.
+
+    `content` is what file systems must have room for, by their devices.
+    """
     least = {}
     circular = bool(layout.circular_layers)
     for part in disk.partitions:
         if isinstance(part.size, Fixed):
             continue
         path = partition_path(disk.device, part.number)
-        needed = LEAST_ANY if circular else least_bytes(path, layout)
+        needed = LEAST_ANY if circular else least_bytes(path, layout, content)
         least[part.number] = -(-max(needed, part.least or 0) // MIB)
     return least
 

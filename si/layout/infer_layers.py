@@ -154,16 +154,18 @@ def _volumes(group: str, layers: LayerFacts) -> Iterator[LogicalVolume]:
 def _with_rest(
     volumes: tuple[LogicalVolume, ...], group: str, inventory: Inventory
 ) -> tuple[LogicalVolume, ...]:
-    """The same, the last volume that is no swap taking the rest."""
+    """The same, the largest volume that is no swap taking the rest."""
     fit = [volume for volume in volumes if volume.thin_pool is None]
     swaps = [
         volume
         for volume in fit
         if _type(inventory, volume_path(group, volume.name)) == FilesystemType.SWAP
     ]
-    chosen = ([volume for volume in fit if volume not in swaps] or fit)[-1:]
+    sizes = {v.name: v.size.size for v in volumes if isinstance(v.size, Fixed)}
+    candidates = [volume for volume in fit if volume not in swaps] or fit
+    chosen = max(candidates, key=lambda volume: sizes.get(volume.name, 0), default=None)
     return tuple(
-        LogicalVolume(volume.name, Rest(), volume.is_pool) if volume in chosen else volume
+        LogicalVolume(volume.name, Rest(), volume.is_pool) if volume is chosen else volume
         for volume in volumes
     )
 

@@ -1,8 +1,8 @@
-"""Whether an image has room in the partitions of a layout.
+"""Whether an image has room on the file systems of a layout.
 
 Stage 5. Pure. In: a layout, and the bytes that the image takes below each mount point (measured on
 the server, `si.image.content`). A client finds out that its disk is too small before it writes to
-it, and a partition that is too small on every disk is found before there is a script.
+it, and a device that is too small on every disk is found before there is a script.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
 from si.errors import Problem
-from si.layout.model import MIB, Disk, Filesystem, FilesystemType, Fixed, Layout, Partition
+from si.layout.capacity import capacity
+from si.layout.model import MIB, Filesystem, FilesystemType, Layout
 from si.layout.sizes import format_bytes
 
 UNMEASURED: Mapping[str, int] = MappingProxyType({})
@@ -24,36 +25,34 @@ def filled(layout: Layout) -> tuple[Filesystem, ...]:
     return tuple(f for f in layout.filesystems if f.format and f.type is not FilesystemType.SWAP)
 
 
-def _on_partitions(layout: Layout) -> Iterator[tuple[Filesystem, Disk, Partition]]:
-    """Those of them that stand on a partition itself, not on an array, volume or crypt."""
-    paths = layout.partition_paths()
-    for filesystem in filled(layout):
-        if filesystem.device in paths:
-            yield filesystem, *paths[filesystem.device]
+def needed_bytes(layout: Layout, content: Mapping[str, int]) -> dict[str, int]:
+    """What each file system's device needs for what comes into it, by device.
 
-
-def least_for_content(disk: Disk, layout: Layout, content: Mapping[str, int]) -> dict[int, int]:
-    """MiB that partitions of a variable size need for what comes into them, by number.
-
-    A file system's own tables and journal take a part of its partition.
+    A file system's own tables and journal take a part of it.
     """
-    least = {}
-    for filesystem, where, partition in _on_partitions(layout):
-        size = content.get(filesystem.mount_point)
-        if size is None or where != disk or isinstance(partition.size, Fixed):
-            continue
-        needed = size * (100 + _OVERHEAD_PERCENT) // 100 + _OVERHEAD_BYTES
-        least[partition.number] = -(-needed // MIB)
-    return least
+    return {
+        filesystem.device: content[filesystem.mount_point] * (100 + _OVERHEAD_PERCENT) // 100
+        + _OVERHEAD_BYTES
+        for filesystem in filled(layout)
+        if filesystem.mount_point in content
+    }
 
 
 def room_problems(layout: Layout, content: Mapping[str, int], file: str) -> Iterator[Problem]:
-    """Partitions of a fixed size that are smaller than what has to go into them."""
-    for filesystem, _disk, partition in _on_partitions(layout):
+    """Devices of one size on every disk that are smaller than what has to go into them."""
+    if layout.circular_layers:
+        return
+    for filesystem in filled(layout):
         size = content.get(filesystem.mount_point, 0)
-        if isinstance(partition.size, Fixed) and partition.size.size < size:
+        room = capacity(filesystem.device, layout)
+        if room is not None and room < size:
             text = (
-                f"{filesystem.device} has {format_bytes(partition.size.size)}, but what the image "
-                f"holds in {filesystem.mount_point} takes {-(-size // MIB)} MiB: make it larger"
+                f"{filesystem.device} has {format_bytes(room)}, but what the image holds in "
+                f"{filesystem.mount_point} takes {-(-size // MIB)} MiB: make it larger"
             )
-            yield Problem(file, partition.source_line, text)
+            yield Problem(file, _line(filesystem, layout), text)
+
+
+def _line(filesystem: Filesystem, layout: Layout) -> int:
+    found = layout.partition_paths().get(filesystem.device)
+    return found[1].source_line if found is not None else filesystem.source_line

@@ -26,7 +26,7 @@ from si.layout.model import (
     partition_path,
 )
 from si.script.identifiers import disk_variable, partition_variable
-from si.script.room import UNMEASURED, least_for_content
+from si.script.room import UNMEASURED, needed_bytes
 from si.script.steps import (
     Arithmetic,
     Assign,
@@ -51,10 +51,7 @@ _IMPLIED_FLAGS = (Flag.SWAP, Flag.ROOT)
 
 def least_disk_bytes(disk: Disk, layout: Layout, *, content: Mapping[str, int] = UNMEASURED) -> int:
     """The smallest disk that can take this table, and the image: bytes by mount point."""
-    least = least_sizes(disk, layout)
-    for number, mib in least_for_content(disk, layout, content).items():
-        least[number] = max(least[number], mib)
-    needed = smallest_disk(place(disk), least)
+    needed = smallest_disk(place(disk), least_sizes(disk, layout, needed_bytes(layout, content)))
     if needed is None:
         raise ValueError(f"{disk.device}: checked layouts fit on some disk")
     return needed

@@ -54,7 +54,7 @@ exit 3
 class FaultSite(Site):
     """A server with the clients above and one post-install script, which fails."""
 
-    def make(self) -> None:
+    def make(self, *, plain: bool = False) -> None:
         shutil.rmtree(self.root, ignore_errors=True)
         etc = self.root / "etc/systemimager"
         etc.mkdir(parents=True)

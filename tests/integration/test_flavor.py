@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -33,13 +32,20 @@ QUESTIONS = {
     "mkfs.vfat": ["--help"],
     "ssh-keygen": ["-q", "-t", "ed25519", "-N", "", "-f", "/tmp/key"],
 }
+# Without /proc it does nothing but say so: it has found its libraries.
+EXIT_CODES = {"lvm": 3}
 
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Flavor, float]:
-    start = time.monotonic()
+    start = processor_seconds()
     flavor = build_flavor(default_settings(tmp_path_factory.mktemp("flavor")), flavor="virtio")
-    return flavor, time.monotonic() - start
+    return flavor, processor_seconds() - start
+
+
+def processor_seconds() -> float:
+    """Of this process and those it has waited for: other work on the machine does not count."""
+    return sum(os.times()[:4])
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +91,7 @@ def test_every_program_runs_with_nothing_but_the_initrd(tree: Path) -> None:
             capture_output=True,
             text=True,
         )
-        if done.returncode != 0:
+        if done.returncode != EXIT_CODES.get(item.name, 0):
             failed[item.name] = (done.returncode, done.stderr)
     assert failed == {}
 

@@ -30,7 +30,7 @@ cat >"$NEW/etc/fstab" <<END
 /dev/mapper/vg--main-root / ext4 errors=remount-ro 0 1
 /dev/mapper/vg--main-var--log /var/log ext4 defaults 0 2
 UUID=$(uuid /dev/md0) /boot ext4 defaults 0 2
-UUID=$(uuid "$(part "$1" 1)") /boot/efi vfat umask=0077,nofail,x-systemd.device-timeout=5s 0 1
+UUID=$(uuid "$(part "$1" 1)") /boot/efi vfat umask=0077,nofail,x-systemd.device-timeout=30s 0 1
 /dev/mapper/vg--main-swap none swap sw 0 0
 END
 mdadm --detail --scan >>"$NEW/etc/mdadm/mdadm.conf"

@@ -19,11 +19,17 @@ DEADLINE_S = 120.0
 class Machine:
     """A QEMU machine that boots the flavor directly; its serial console is kept, and typed to."""
 
-    def __init__(self, folder: Path, flavor: Flavor, arguments: str) -> None:
+    def __init__(
+        self, folder: Path, flavor: Flavor, arguments: str, sizes: tuple[int, ...] = (DISK_BYTES,)
+    ) -> None:
         self.disk = folder / "disk.img"
         self.console = folder / "console.log"
-        with self.disk.open("wb") as file:
-            file.truncate(DISK_BYTES)
+        disks = [self.disk, *(folder / f"disk{number}.img" for number in range(1, len(sizes)))]
+        drives = []
+        for path, size in zip(disks, sizes, strict=True):
+            with path.open("wb") as file:
+                file.truncate(size)
+            drives += ["-drive", f"file={path},format=raw,if=virtio,cache=unsafe,discard=unmap"]
         listener = socket.create_server(("127.0.0.1", 0))
         port = listener.getsockname()[1]
         self.process = subprocess.Popen(
@@ -34,7 +40,7 @@ class Machine:
                 *("-append", f"console=tty0 console=ttyS0,115200 {arguments}"),
                 *("-chardev", f"socket,id=s0,host=127.0.0.1,port={port},logfile={self.console}"),
                 *("-serial", "chardev:s0", "-device", "virtio-rng-pci"),
-                *("-drive", f"file={self.disk},format=raw,if=virtio,cache=unsafe"),
+                *drives,
                 *("-nic", "user,model=virtio-net-pci"),
             ],
             stdin=subprocess.DEVNULL,
@@ -52,8 +58,10 @@ class Machine:
     def text(self) -> str:
         return self.console.read_bytes().decode("utf-8", "replace").replace("\r\n", "\n")
 
-    def wait_for(self, holds: Callable[[], bool], what: str) -> None:
-        deadline = time.monotonic() + DEADLINE_S
+    def wait_for(
+        self, holds: Callable[[], bool], what: str, deadline_s: float = DEADLINE_S
+    ) -> None:
+        deadline = time.monotonic() + deadline_s
         while not holds():
             assert time.monotonic() < deadline, f"no {what}; the console:\n{self.text[-6000:]}"
             time.sleep(0.05)

@@ -164,7 +164,10 @@ def remove(name: str) -> Callable[[System], None]:
 
 
 def write(name: str, text: str) -> Callable[[System], None]:
-    return lambda system: put(system.path / name, text) and None
+    def sabotage(system: System) -> None:
+        put(system.path / name, text)
+
+    return sabotage
 
 
 FSTAB_FILE, MENU = "etc/fstab", "boot/grub/grub.cfg"
