@@ -124,12 +124,12 @@ def test_nobody_else_gets_anything(program: Program, tree: Path, port: int) -> N
 def test_offer_times_out_but_not_below_a_running_capture(
     program: Program, tree: Path, port: int
 ) -> None:
-    ended = prepare(program, tree, port, "--timeout", "0.5")
+    ended = prepare(program, tree, port, "--timeout", "3")
     with socket.create_connection(("127.0.0.1", port)) as capture:
         capture.recv(100)
         log = tree / "var/log/systemimager-prepareclient.log"
         with pytest.raises(AssertionError, match="not within"):
-            wait_until("it ends", lambda: "time is up" in log.read_text(), deadline_s=2)
+            wait_until("it ends", lambda: "time is up" in log.read_text(), deadline_s=5)
         assert offering(tree)
     ended()
     assert "time is up" in log.read_text()

@@ -22,16 +22,20 @@ from tests.integration.server_kit import (
 
 
 def daemons(settings: Settings) -> list[int]:
-    """Process numbers of the rsync daemons that run with this root's configuration."""
-    found = []
+    """Process numbers of the rsync daemons that run with this root's configuration.
+
+    A daemon's child that answers one connection looks the same, but is not one.
+    """
+    found = {}
     for entry in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             words = entry.read_bytes().split(b"\0")
+            parent = int((entry.parent / "stat").read_text().rpartition(")")[2].split()[1])
         except OSError:
             continue
         if f"--config={settings.run}/rsyncd.conf".encode() in words:
-            found.append(int(entry.parent.name))
-    return found
+            found[int(entry.parent.name)] = parent
+    return [number for number, parent in found.items() if parent not in found]
 
 
 def fetch(settings: Settings, path: str) -> subprocess.CompletedProcess[bytes]:
