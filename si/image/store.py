@@ -7,6 +7,7 @@ lock, fill a hidden tree and rename it, so that no name ever stands for half a t
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,6 +20,13 @@ from si.image.swap import partial_paths, remove_tree, retire, staging_path
 from si.image.usage import refuse_mounts, refuse_use
 from si.names_check import check_name
 from si.system.run import run
+
+Beside = Callable[[], None]
+"""What a later stage does for an image in the same go, while its lock is held."""
+
+
+def _nothing() -> None:
+    """Nothing beside."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +102,12 @@ def load_image(settings: Settings, name: str) -> Image:
     return _load(settings, name)
 
 
-def copy_image(settings: Settings, source: str, destination: str) -> Image:
+def copy_image(
+    settings: Settings, source: str, destination: str, *, beside: Beside = _nothing
+) -> Image:
     """Copy an image with its layout, master script and override; every attribute is kept.
 
+    beside: called before the copy gets its name.
     Raises ImageExists, ImageNotFound, StoreLocked, ImageInUse (mounts in it), CommandFailed.
     """
     _check_two(source, destination)
@@ -112,6 +123,7 @@ def copy_image(settings: Settings, source: str, destination: str) -> Image:
             _rename_record(staging, destination)
             for old, new in _companions(settings, source, destination):
                 _copy_tree(old, new)
+            beside()
             staging.rename(settings.images / destination)
         except BaseException:
             if staging.exists():
@@ -120,9 +132,12 @@ def copy_image(settings: Settings, source: str, destination: str) -> Image:
     return load_image(settings, destination)
 
 
-def move_image(settings: Settings, source: str, destination: str) -> Image:
+def move_image(
+    settings: Settings, source: str, destination: str, *, beside: Beside = _nothing
+) -> Image:
     """Rename an image with its layout, master script and override.
 
+    beside: called before anything is renamed.
     Raises ImageExists, ImageNotFound, StoreLocked, ImageInUse.
     """
     _check_two(source, destination)
@@ -130,6 +145,7 @@ def move_image(settings: Settings, source: str, destination: str) -> Image:
         image = load_image(settings, source)
         refuse_use(image.path, source)
         _refuse_taken(settings, destination)
+        beside()
         for old, new in _companions(settings, source, destination):
             old.rename(new)
         image.path.rename(settings.images / destination)
@@ -137,9 +153,10 @@ def move_image(settings: Settings, source: str, destination: str) -> Image:
     return load_image(settings, destination)
 
 
-def remove_image(settings: Settings, name: str) -> None:
+def remove_image(settings: Settings, name: str, *, beside: Beside = _nothing) -> None:
     """Remove an image with its layout, master script, override, and what captures left.
 
+    beside: called when nothing speaks against it, before anything is removed.
     Raises ImageNotFound, StoreLocked, ImageInUse.
     """
     check_name("image", name)
@@ -151,6 +168,7 @@ def remove_image(settings: Settings, name: str) -> None:
         if override.is_dir() and not override.is_symlink():
             refuse_mounts(override, name)
             trees.append(override)
+        beside()
         gone = [retire(tree, name) for tree in trees]
         for path in (layout_path(settings, name), script_path(settings, name)):
             path.unlink(missing_ok=True)
