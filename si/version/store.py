@@ -171,6 +171,8 @@ def sweep(settings: Settings, image: str) -> None:
         for entry in folder.iterdir():
             if entry.name.startswith(".") and entry.is_dir() and not entry.is_symlink():
                 shutil.rmtree(entry)
+            elif entry.name.startswith("."):
+                entry.unlink()
 
 
 def remove_versions(settings: Settings, image: str) -> None:
