@@ -2,7 +2,7 @@
 PY := .venv/bin/python
 PYTEST := $(PY) -m pytest
 AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo -E)
-SHELL_SOURCES := $(shell git ls-files '*.sh' 2>/dev/null) boel-initrd/init .ci/run
+SHELL_SOURCES := $(shell git ls-files '*.sh' 2>/dev/null) boel-initrd/init boel-initrd/bin/udevadm .ci/run
 
 .PHONY: help setup demo demo-shell test test-full lint unit golden integration disk e2e bench man client wheel clean
 

@@ -35,7 +35,7 @@ leave() {
             kill -9 "${pid#/proc/}" 2>/dev/null || :
         fi
     done
-    for mounted in dev/pts dev/shm dev sys proc; do
+    for mounted in dev sys proc .; do
         while mountpoint -q "$room/$mounted"; do
             umount -l "$room/$mounted"
         done
@@ -44,6 +44,9 @@ leave() {
 trap leave EXIT
 trap 'exit 130' INT TERM
 
+# A mount of its own, for programs in it make mount namespaces, and / must then be a mount point.
+mount --bind "$room" "$room"
+mount --make-private "$room"
 mount -t proc proc "$room/proc"
 mount -t sysfs sysfs "$room/sys"
 mount --rbind /dev "$room/dev"

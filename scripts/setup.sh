@@ -28,6 +28,7 @@ find_python() {
     return 1
 }
 
+mkdir -p build
 command -v dpkg-query >/dev/null || die "this is no Debian machine" \
     "run it on Debian 12, or install the packages of scripts/packages.txt by your own means"
 
@@ -43,13 +44,11 @@ if [ -n "$packages" ]; then
     else
         die "installing packages needs root" "run this as root, or install sudo"
     fi
-    # Stops services from starting beside those of the machine, and an initramfs that nobody boots.
     $as_root apt-get update -qq || die "apt-get update failed" "its message is above; is the network up?"
     # shellcheck disable=SC2086  # both are lists of words
     $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-        -o Dpkg::Use-Pty=0 $packages >build-apt.log 2>&1 ||
-        { tail -n 20 build-apt.log >&2; die "apt-get install failed" "the whole log is in build-apt.log"; }
-    rm -f build-apt.log
+        -o Dpkg::Use-Pty=0 $packages >build/apt.log 2>&1 ||
+        { tail -n 20 build/apt.log >&2; die "apt-get install failed" "the whole log is in build/apt.log"; }
 else
     printf 'setup: all Debian packages of scripts/packages.txt are installed\n'
 fi
@@ -60,11 +59,14 @@ if [ ! -x .venv/bin/python ]; then
     "$python" -m venv .venv || die "cannot make .venv" "apt-get install python3-venv"
 fi
 printf 'setup: installing the Python packages of setup.cfg into .venv\n'
-.venv/bin/python -m pip install --quiet --upgrade pip
+install_python() {
+    .venv/bin/python -m pip install "$@" >>build/pip.log 2>&1 ||
+        { tail -n 20 build/pip.log >&2; die "pip install failed" "the whole log is in build/pip.log"; }
+}
+: >build/pip.log
+install_python --upgrade pip
 # pyrsync2 builds only with an old setuptools; the constraint must not reach our own build.
-.venv/bin/python -m pip install --quiet --build-constraint scripts/build-constraints.txt pyrsync2
-.venv/bin/python -m pip install --quiet --editable '.[dev]' ||
-    die "pip could not install the Python packages" "its message is above"
-mkdir -p build
+install_python --build-constraint scripts/build-constraints.txt pyrsync2
+install_python --editable '.[dev]'
 : >build/.setup
 printf 'setup: done\n'

@@ -169,12 +169,12 @@ def load_settings(*, root: Path, config: Path | None) -> Settings:
     unknown or ill-typed key.
     """
     path = config if config is not None else root / "etc/systemimager/si.toml"
-    if config is None and not path.exists():
-        return default_settings(root)
     try:
         data: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
         read = msgspec.convert(data, FileSettings)
     except OSError as error:
+        if config is None and isinstance(error, FileNotFoundError):
+            return default_settings(root)
         raise ConfigInvalid(f"cannot read {path}: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as error:
         raise ConfigInvalid(f"{path}: {error}", hint="man si.toml lists the keys") from error

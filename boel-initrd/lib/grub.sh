@@ -93,8 +93,8 @@ install_grub_bios() {
     # What differs in contents stays as grub-install wrote it; the rest gets its old attributes.
     rsync -rcn --existing --out-format='/%n' "$BOEL_STATE/grub/" "$grub_dest/boot/grub/" |
         grep -v '/$' >"$BOEL_STATE/grub.changed" || :
-    rsync -aHAX --numeric-ids --existing --size-only --exclude-from="$BOEL_STATE/grub.changed" \
-        "$BOEL_STATE/grub/" "$grub_dest/boot/grub/"
+    rsync -aHAX --numeric-ids --modify-window=-1 --existing --size-only \
+        --exclude-from="$BOEL_STATE/grub.changed" "$BOEL_STATE/grub/" "$grub_dest/boot/grub/"
     rm -rf "$BOEL_STATE/grub"
     restore_times
 }

@@ -30,15 +30,15 @@ fetch_overrides() {
 }
 
 # rsync_tree MODULE DEST [OPTION...]: copy a module of the server with everything that a file can
-# have; a connection that breaks is taken up again where it broke.
+# have (times to the nanosecond); a connection that breaks is taken up again where it broke.
 rsync_tree() {
     module=$1 destination=$2
     shift 2
     for pause in 1 2 4 8 0; do
         rm -f "$BOEL_STATE/rsync.code"
         {
-            rsync -aHAXS --numeric-ids --timeout=180 --contimeout=20 --info=progress2 --outbuf=L \
-                "$@" "$SI_RSYNC/$module/" "$destination/" || echo "$?" >"$BOEL_STATE/rsync.code"
+            rsync -aHAXS --numeric-ids --modify-window=-1 --timeout=180 --contimeout=20 \
+                --info=progress2 --outbuf=L "$@" "$SI_RSYNC/$module/" "$destination/" || echo "$?" >"$BOEL_STATE/rsync.code"
         } | show_progress
         [ -s "$BOEL_STATE/rsync.code" ] || return 0
         read -r rsync_code <"$BOEL_STATE/rsync.code"
@@ -54,7 +54,8 @@ rsync_tree() {
 
 # show_progress: rsync's progress on stdin, a line every five seconds and a last one.
 show_progress() {
-    shown=0 bytes=0 percent='' speed=''
+    read -r uptime _ </proc/uptime
+    next=$((${uptime%.*} + 5)) bytes=0 percent='' speed='none sent'
     tr '\r' '\n' | {
         while read -r word1 word2 word3 _; do
             case $word2 in
@@ -62,10 +63,10 @@ show_progress() {
                 *) continue ;;
             esac
             read -r uptime _ </proc/uptime
-            [ "${uptime%.*}" -ge "$shown" ] || continue
-            shown=$((${uptime%.*} + 5))
+            [ "${uptime%.*}" -ge "$next" ] || continue
+            next=$((${uptime%.*} + 5))
             say "$bytes bytes, $percent, $speed"
         done
-        say "$bytes bytes copied, at last $speed"
+        say "$bytes bytes copied, $speed"
     }
 }

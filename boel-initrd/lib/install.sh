@@ -27,9 +27,11 @@ report_started() {
 fetch_bundle() {
     address=$SI_HTTP/install/$SI_CLIENT/$SI_TOKEN/bundle.tar
     for pause in 1 2 4 8 15 30 0; do
-        error=$(timeout 60 wget -q -O "$BOEL_STATE/bundle.tar" "$address" 2>&1) && break
-        [ "$pause" != 0 ] || fail "the bundle does not come from $SI_HTTP: $error"
-        say "the bundle does not come yet: $error; again in $pause s"
+        post_error=$(timeout 60 wget -q -O "$BOEL_STATE/bundle.tar" "$address" 2>&1) && break
+        ! server_said 403 || refused
+        ! server_said 404 || fail "the server cannot make this client's bundle; its log says why"
+        [ "$pause" != 0 ] || fail "the bundle does not come from $SI_HTTP: $post_error"
+        say "the bundle does not come yet: $post_error; again in $pause s"
         sleep "$pause"
     done
     mkdir -p "$BOEL_STATE/bundle"

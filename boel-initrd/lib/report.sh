@@ -14,7 +14,8 @@ fail() {
 }
 
 # post ADDRESS FILE: POST a file below this install's address. 0: taken. 2: the server refuses
-# this machine (403). 1: anything else. Why is in $post_error.
+# this machine (403). 1: anything else. Why is in $post_error. wget ends a body at the first NUL,
+# so a FILE must have none.
 post() {
     post_error=$(timeout 20 wget -q -O /dev/null --header 'Content-Type: application/octet-stream' \
         --post-file "$2" "$SI_HTTP/install/$SI_CLIENT/$SI_TOKEN/$1" 2>&1) && return 0
@@ -22,7 +23,7 @@ post() {
     return 1
 }
 
-# server_said STATUS: whether the last post failed with this HTTP status.
+# server_said STATUS: whether $post_error is wget's word for this HTTP status.
 server_said() {
     case $post_error in
         *"server returned error: HTTP/"*" $1 "*) return 0 ;;
@@ -95,18 +96,18 @@ report_written() {
     fail "the disk is written, but the server never heard of it and would install it again"
 }
 
-# upload_log: send what the log has and the server has not.
+# upload_log NAME: send what the log has and the server has not; once more from its beginning when the
+# server has less than we thought (it skips what it has). NAME: a file for the piece under way.
 upload_log() {
-    sent=0
+    sent=0 again=yes piece=$BOEL_STATE/$1
     [ -s "$BOEL_STATE/log.sent" ] && read -r sent <"$BOEL_STATE/log.sent"
     while size=$(stat -c %s "$BOEL_STATE/console.log") && [ "$size" -gt "$sent" ]; do
-        # wget ends a body at the first NUL.
         tail -c "+$((sent + 1))" "$BOEL_STATE/console.log" | head -c 262144 |
-            tr '\000' ' ' >"$BOEL_STATE/log.part"
-        if post "log?offset=$sent" "$BOEL_STATE/log.part"; then
-            sent=$((sent + $(stat -c %s "$BOEL_STATE/log.part")))
-        elif [ "$sent" -gt 0 ] && server_said 409; then
-            sent=0 # it has less than we thought; what it has it will skip
+            tr '\000' ' ' >"$piece"
+        if post "log?offset=$sent" "$piece"; then
+            sent=$((sent + $(stat -c %s "$piece")))
+        elif [ "$again" ] && server_said 409; then
+            sent=0 again=
         else
             return 1
         fi
@@ -117,7 +118,7 @@ upload_log() {
 # start_uploads, stop_uploads: keep the server's copy of the log at most two seconds behind.
 start_uploads() {
     while :; do
-        upload_log
+        upload_log log.piece
         sleep 2
     done </dev/null >/dev/null 2>&1 &
     echo "$!" >"$BOEL_STATE/uploads.pid"
@@ -130,10 +131,11 @@ stop_uploads() {
     rm -f "$BOEL_STATE/uploads.pid"
 }
 
-# flush_log: the rest of the log, trying for some seconds.
+# flush_log: the rest of the log, trying for some seconds. What stop_uploads interrupted may still
+# write its own piece.
 flush_log() {
     for pause in 1 2 0; do
-        upload_log && return 0
+        upload_log log.last && return 0
         sleep "$pause"
     done
     return 1

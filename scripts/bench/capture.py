@@ -45,11 +45,12 @@ def _measure(folder: Path, port: int, *, again: bool) -> tuple[list[float], list
                "--golden-client", "127.0.0.1", "--port", str(port), "--yes", "--quiet"]  # fmt: skip
     rsync = ["rsync", "-aHAXS", "--numeric-ids", "--delete",
              f"rsync://127.0.0.1:{port}/root/", f"{copy}/"]  # fmt: skip
-    for _ in range(RUNS):
+    for number in range(RUNS):
         if not again:
             shutil.rmtree(root, ignore_errors=True)
             shutil.rmtree(copy, ignore_errors=True)
-        for times, argv in ((ours, command), (bare, rsync)):
+        pair = [(ours, command), (bare, rsync)]
+        for times, argv in pair if number % 2 else reversed(pair):
             os.sync()  # what the one left to write must not be charged to the other
             times.append(seconds_of(lambda argv=argv: run(argv)))  # type: ignore[misc]
     return ours, bare
@@ -81,7 +82,10 @@ def _golden_client(tree: Path, folder: Path) -> Iterator[int]:
         port: int = free.getsockname()[1]
     conf = folder / "rsyncd.conf"
     modules = "".join(f"[{name}]\npath = {tree}\n" for name in ("root", "done"))
-    conf.write_text("uid = 0\ngid = 0\nread only = yes\nuse chroot = yes\n" + modules)
+    conf.write_text(
+        "uid = 0\ngid = 0\nread only = yes\nuse chroot = yes\nreverse lookup = no\n"
+        "socket options = TCP_NODELAY\n" + modules
+    )
     process = start(["rsync", "--daemon", "--no-detach", f"--config={conf}", f"--port={port}",
                      "--address=127.0.0.1"])  # fmt: skip
     try:

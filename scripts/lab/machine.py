@@ -47,6 +47,8 @@ class Spec:
     cpus: int = 1
     keep_disks: bool = True
     """False: what the machine writes is forgotten when it ends."""
+    read_only: bool = False
+    """True: the disks themselves refuse to be written to."""
 
 
 class Machine:
@@ -163,7 +165,8 @@ class Machine:
         for number, path in enumerate(spec.disks):
             command += [
                 "-drive", f"file={path},format=raw,if=none,id=disk{number},cache=unsafe,"
-                f"discard=unmap,snapshot={'off' if spec.keep_disks else 'on'}",
+                f"discard=unmap,snapshot={'off' if spec.keep_disks else 'on'},"
+                f"readonly={'on' if spec.read_only else 'off'}",
                 "-device", f"virtio-blk-pci,drive=disk{number},serial=lab{number},"
                 f"bootindex={first_disk + number}",
             ]  # fmt: skip

@@ -66,9 +66,9 @@ def read_identity(login: Login) -> dict[str, object]:
 
 def check_booted(login: Login, name: str, golden: dict[str, object], address: str) -> str:
     """What is wrong with an installed machine seen from inside; empty when nothing is."""
-    login.wait(120)
+    login.wait(600)
     wrong = []
-    state = login.wait_running(240)
+    state = login.wait_running(600)
     if state != "running":
         failed = login.run("systemctl --failed --plain --no-legend", check=False).text.split("\n")
         wrong.append(f"systemctl is-system-running says {state} ({failed[0]})")

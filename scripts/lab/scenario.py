@@ -36,8 +36,8 @@ from scripts.lab.ssh import Login
 
 CLIENTS = ("web1", "web2")
 DISK_SIZE = 4 << 30
-INSTALL_S = 600
-BOOT_S = 240
+INSTALL_S = 1200
+BOOT_S = 600
 
 
 class Story:

@@ -120,6 +120,15 @@ class Site:
             stop_process(self._server)
             self._server = None
 
+    def kill_server(self) -> int:
+        """Take si-server away with SIGKILL, as a crash would; its process number."""
+        if self._server is None:
+            raise LabError("si-server was not started")
+        server, self._server = self._server, None
+        server.kill()
+        server.wait()
+        return server.pid
+
     def start_dhcp(self) -> None:
         """Have si-mkdhcpserver write a configuration, and run dnsmasq with it."""
         conf = self.root / "dnsmasq.conf"

@@ -79,7 +79,7 @@ def _in_order(entries: Iterable[Entry]) -> list[Entry]:
         for parent in _parents(path):
             if not stat.S_ISDIR(known.setdefault(parent, folder(parent)).mode):
                 raise EntryInvalid(f"{path} lies below {parent}, which is no directory")
-    return [known[path] for path in sorted(known, key=lambda path: path.split("/"))]
+    return [known[path] for path in sorted(known)]
 
 
 def _check_path(path: str) -> None:

@@ -64,7 +64,7 @@ def parse_elf(data: bytes) -> ElfFile:
             elif segment.kind == _PT_DYNAMIC:
                 dynamic = _read_dynamic(data, segment)
         needed, search = _read_names(data, dynamic, segments)
-    except (struct.error, IndexError) as error:
+    except (struct.error, IndexError, OverflowError) as error:
         raise ElfInvalid("the ELF file is cut short") from error
     return ElfFile(machine, interpreter, needed, search)
 

@@ -9,6 +9,7 @@ bytes: only names, modes and contents go in, no owner, time, umask or path of th
 
 from __future__ import annotations
 
+import errno
 import gzip
 import shutil
 import tempfile
@@ -16,14 +17,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from si.boot.closure import collect, parse_programs, usr_links
+from si.boot.closure import Wanted, collect, parse_programs, usr_links
 from si.boot.cpio import Entry, character_device, folder, regular, symlink, write_cpio
 from si.boot.elf import MACHINES
 from si.boot.kernel import close_over, find_kernel
 from si.boot.modules import parse_names
 from si.config import Settings
 from si.data import data_path
-from si.errors import FlavorBuildFailed, FlavorNotFound
+from si.errors import FlavorBuildFailed, FlavorNotFound, NoSpace, PrivilegeMissing
 from si.image.swap import exchange
 from si.names_check import check_name
 from si.system.run import find_tool, run
@@ -90,7 +91,8 @@ def build_flavor(
 
     `kernel` is a release, the path of a kernel, or None for the newest that has its modules.
     `modules` come on top of the flavor's own list; a flavor without one starts from `standard`.
-    Raises FlavorBuildFailed with everything that is missing, NameInvalid, ToolMissing.
+    Raises FlavorBuildFailed with everything that is missing, NameInvalid, ToolMissing,
+    PrivilegeMissing, NoSpace.
     """
     place = flavor_path(settings, flavor=flavor, arch=arch)
     if arch not in ARCHITECTURES:
@@ -99,14 +101,9 @@ def build_flavor(
         )
     source = boel_source()
     chosen = find_kernel(system, kernel)
-    wanted = (*_listed_modules(source, flavor), *modules)
-    closure = close_over(chosen, wanted)
-    listed = parse_programs((source / "programs").read_text(encoding="utf-8"))
-    programs = collect(system, listed, arch=arch)
-    package = f"package linux-image-{chosen.release}"
-    _refuse_missing(
-        [*programs.missing, *(f"kernel module {name} ({package})" for name in closure.missing)]
-    )
+    closure = close_over(chosen, (*_listed_modules(source, flavor), *modules))
+    programs = collect(system, _listed_programs(source), arch=arch)
+    _refuse_missing(programs.missing, closure.missing, chosen.release)
     entries = [*programs.entries.values(), *closure.entries, *_own_entries(source)]
     initrd = _compress(write_cpio(entries), zstd=chosen.unpacks_zstd)
     _put_in_place(place, kernel=chosen.image, initrd=initrd)
@@ -138,11 +135,15 @@ def _listed_modules(source: Path, flavor: str, *, within: tuple[str, ...] = ()) 
     return tuple(names)
 
 
+def _listed_programs(source: Path) -> tuple[Wanted, ...]:
+    return parse_programs((source / "programs").read_text(encoding="utf-8"))
+
+
 def _own_entries(source: Path) -> Iterator[Entry]:
     """BOEL's scripts, and the folders, links and files that a root file system starts with."""
     yield regular("init", (source / "init").read_bytes(), executable=True)
     for kind, place in _SCRIPTS.items():
-        for script in sorted((source / kind).iterdir()):
+        for script in sorted((source / kind).glob("[a-z]*[a-z]")):
             yield regular(f"{place}{script.name}", script.read_bytes(), executable=True)
     for name in _EMPTY_FOLDERS:
         yield folder(name)
@@ -162,7 +163,9 @@ def _compress(archive: bytes, *, zstd: bool) -> bytes:
     return gzip.compress(archive, mtime=0)
 
 
-def _refuse_missing(missing: Sequence[str]) -> None:
+def _refuse_missing(files: Sequence[str], modules: Sequence[str], release: str) -> None:
+    package = f"package linux-image-{release}"
+    missing = [*files, *(f"kernel module {name} ({package})" for name in modules)]
     if missing:
         raise FlavorBuildFailed(
             f"{len(missing)} missing for the initrd: {'; '.join(missing)}",
@@ -171,7 +174,19 @@ def _refuse_missing(missing: Sequence[str]) -> None:
 
 
 def _put_in_place(place: Path, *, kernel: bytes, initrd: bytes) -> None:
-    """Stage both files beside `place`, then take its name in one step."""
+    try:
+        _stage_and_swap(place, kernel=kernel, initrd=initrd)
+    except PermissionError as error:
+        hint = "run it as root, or give a --root that you may write to"
+        raise PrivilegeMissing(f"{place.parent} cannot be written to", hint=hint) from error
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        raise NoSpace(f"no space left for {place}", hint="nothing was changed") from error
+
+
+def _stage_and_swap(place: Path, *, kernel: bytes, initrd: bytes) -> None:
+    """Write both files beside `place`, then take its name in one step."""
     place.parent.mkdir(parents=True, exist_ok=True)
     staging = Path(tempfile.mkdtemp(prefix=f".{place.name}.", dir=place.parent))
     try:

@@ -123,6 +123,13 @@ def command(
     if not (settings.images / image).exists():
         threading.Thread(target=_import_later, daemon=True).start()
     sweep_old_trees(settings)
+    _make_image(settings, image, source, own_rules, options)
+    signal_complete(source)
+
+
+def _make_image(
+    settings: Settings, image: str, source: Source, own_rules: tuple[str, ...], options: _Options
+) -> None:
     with (
         lock_image(settings, image) as held,
         compare_early(settings, held, source, own_rules=own_rules) as early,
@@ -141,7 +148,6 @@ def command(
         else:
             click.echo(f"  layout    {layout_path(settings, image)}")
             click.echo(f"  script    {script_path(settings, image)}")
-    signal_complete(source)
 
 
 def _import_later() -> None:

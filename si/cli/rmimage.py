@@ -14,8 +14,8 @@ from si.image.store import (
     remove_image,
     script_path,
 )
-from si.image.swap import sweep_old_trees
-from si.names_check import VersionName, parse_version_name
+from si.image.swap import leftovers, sweep_old_trees
+from si.names_check import VersionName, check_name, parse_version_name
 from si.serve.rsyncd import write_rsyncd_conf
 from si.version.store import load_version, remove_version, remove_versions, versions_path
 
@@ -27,18 +27,21 @@ def command(settings: Settings, *, name: str, yes: bool) -> None:
     """Remove image NAME with its layout, master script, override and versions; or version NAME@N.
 
     An image that is in use (installs that read it, mounts in it, another command) is not removed,
-    nor is the current version of an image.
+    nor is the current version of an image. What a capture that failed has left to resume from goes
+    with the image.
     """
     wanted = parse_version_name(name)
     if wanted.number is not None:
         _remove_version(settings, wanted, wanted.number, yes=yes)
         return
-    image = load_image(settings, name)
-    beside = (layout_path, script_path, override_path, versions_path)
-    paths = [image.path, *(place(settings, name) for place in beside)]
-    present = [path for path in paths if path.exists()]
-    for path in present:
-        click.echo(f"remove {path}")
+    paths = [*leftovers(settings, check_name("image", name))]
+    if not paths or (settings.images / name).exists():
+        beside = (layout_path, script_path, override_path, versions_path)
+        paths.append(load_image(settings, name).path)
+        paths += [place(settings, name) for place in beside]
+    for path in paths:
+        if path.exists():
+            click.echo(f"remove {path}")
     confirm(f"remove image {name}?", yes=yes)
     sweep_old_trees(settings)
     remove_image(settings, name, beside=lambda: remove_versions(settings, name))

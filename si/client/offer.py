@@ -44,6 +44,7 @@ read only = yes
 list = no
 munge symlinks = no
 reverse lookup = no
+socket options = TCP_NODELAY
 hosts allow = {allowed}
 timeout = 600
 max verbosity = 1

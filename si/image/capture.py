@@ -12,7 +12,7 @@ import datetime
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from si.config import Settings
 from si.errors import FactsInvalid, ImageInUse, NoSpace
@@ -44,10 +44,10 @@ class CaptureReport:
     transferred_bytes: int
     total_bytes: int
     paths: int
-    left_out: tuple[str, ...]
-    mounts: tuple[tuple[str, str], ...]
-    own_rules: tuple[str, ...]
     warnings: tuple[str, ...]
+    left_out: tuple[str, ...] = ()
+    mounts: tuple[tuple[str, str], ...] = ()
+    own_rules: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,23 +122,12 @@ def capture_image(
             comparison=early.comparison if early is not None and fits else None,
             know_size=not own_rules,
         )
-    changed = changes is None or changes.any
-    still_read = sweep_old_trees(settings)
-    return CaptureReport(
-        image=load_image(settings, held.name),
-        changed=changed,
-        changes=changes,
-        seconds=time.monotonic() - began,
-        transferred_bytes=done.transferred_bytes if changed else 0,
-        total_bytes=done.total_bytes,
-        paths=done.paths,
+    report = _report(settings, held.name, changes, done, seconds=time.monotonic() - began)
+    return replace(
+        report,
         left_out=offer.identity,
         mounts=excludes.mounts,
         own_rules=tuple(own_rules),
-        warnings=(
-            *_tell_vanished(done.vanished),
-            *(f"{old} is still being read; a later command removes it" for old in still_read),
-        ),
     )
 
 
@@ -172,6 +161,27 @@ def _bring(
     write_record(pull.staging, _record_of(pull.name, offer, done))
     _put_in_place(pull)
     return changes, done
+
+
+def _report(
+    settings: Settings, name: str, changes: Changes | None, done: Transfer, *, seconds: float
+) -> CaptureReport:
+    """What rsync's figures tell; what was left out is not among them."""
+    changed = changes is None or changes.any
+    still_read = sweep_old_trees(settings)
+    return CaptureReport(
+        image=load_image(settings, name),
+        changed=changed,
+        changes=changes,
+        seconds=seconds,
+        transferred_bytes=done.transferred_bytes if changed else 0,
+        total_bytes=done.total_bytes,
+        paths=done.paths,
+        warnings=(
+            *_tell_vanished(done.vanished),
+            *(f"{old} is still being read; a later command removes it" for old in still_read),
+        ),
+    )
 
 
 def _is_resumed(pull: Pull) -> bool:

@@ -100,6 +100,7 @@ run/*)
     mount -o remount,bind,ro -- "$resolver"
     ;;
 esac
+trap : INT QUIT # they are for the command; ignoring them would be inherited
 set +e
 env -i HOME=/root TERM="${TERM:-dumb}" LANG=C.UTF-8 SYSTEMD_OFFLINE=1 debian_chroot="$name" \
     PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \

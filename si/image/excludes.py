@@ -71,7 +71,7 @@ _SUBVOLUME_TYPES = ("btrfs", "bcachefs")
 
 @dataclass(frozen=True, slots=True)
 class Mount:
-    """A mount of the golden client; is_bind: the same files also lie elsewhere."""
+    """A mount of the golden client; is_bind: its files also lie elsewhere in the tree."""
 
     point: str
     type: str
@@ -158,20 +158,27 @@ def matches_asked(path: str, patterns: Iterable[str]) -> bool:
     return any(PurePosixPath(path).match(pattern) for pattern in patterns)
 
 
-def read_mounts(findmnt: dict[str, Any]) -> Iterator[Mount]:
+def read_mounts(findmnt: dict[str, Any]) -> tuple[Mount, ...]:
     """The mounts in what `findmnt --json` said, outer ones first."""
-    for entry in findmnt.get("filesystems", []):
-        source = entry.get("source")
-        fstype = entry["fstype"]
-        is_bind = (
-            isinstance(source, str) and source.endswith("]") and fstype not in _SUBVOLUME_TYPES
-        )
-        yield Mount(entry["target"], fstype, is_bind)
-        yield from read_mounts({"filesystems": entry.get("children", [])})
+    seen: set[str] = set()
+    mounts = []
+    for entry in _entries(findmnt.get("filesystems", [])):
+        source, kind = str(entry.get("source")), entry["fstype"]
+        whole = source.partition("[")[0]
+        is_bind = kind not in _SUBVOLUME_TYPES and (source.endswith("]") or whole in seen)
+        mounts.append(Mount(entry["target"], kind, is_bind))
+        seen.add(whole)
+    return tuple(mounts)
+
+
+def _entries(filesystems: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    for entry in filesystems:
+        yield entry
+        yield from _entries(entry.get("children", []))
 
 
 def _is_left_out(mount: Mount) -> bool:
-    """All but disk file systems; and what is bound from elsewhere, which fstab binds again."""
+    """All but disk file systems; and what also lies elsewhere, which fstab mounts there again."""
     return mount.type not in DISK_TYPES or mount.is_bind
 
 

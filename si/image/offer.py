@@ -137,7 +137,7 @@ def _read_list(source: Source, done: Transfer, lines: list[bytes]) -> tuple[tupl
 def _mounts_of(source: Source, facts: Facts | None) -> tuple[Mount, ...]:
     """A golden client's own list; for a directory what is mounted below it here and now."""
     if isinstance(source, GoldenClient):
-        return () if facts is None else tuple(read_mounts(facts.findmnt))
+        return () if facts is None else read_mounts(facts.findmnt)
     tree = str(source.path.resolve()).rstrip("/")
     mounts = []
     for mount in top_mounts(parse_mountinfo(Path("/proc/self/mountinfo").read_bytes())).values():

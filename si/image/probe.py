@@ -19,7 +19,7 @@ from pathlib import Path
 from si.config import Settings
 from si.errors import PrivilegeMissing, StoreCannotKeep
 from si.image.lock import make_store
-from si.image.swap import exchange
+from si.image.swap import PROBE_PREFIX, exchange
 
 _CAPABILITY = struct.pack("<5I", 0x02000001, 1 << 10, 0, 0, 0)  # cap_net_bind_service=ep
 _ACL = struct.pack("<I", 2) + b"".join(
@@ -52,7 +52,7 @@ def check_store(settings: Settings) -> None:
 
 def probe(folder: Path) -> Iterator[tuple[str, str | None]]:
     """Each property with None when `folder` keeps it, else with the reason why not."""
-    place = Path(tempfile.mkdtemp(prefix=".probe-", dir=folder))
+    place = Path(tempfile.mkdtemp(prefix=f"{PROBE_PREFIX}{os.getpid()}-", dir=folder))
     try:
         for name, trial in _TRIALS:
             inner = place / trial.__name__

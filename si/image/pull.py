@@ -20,7 +20,7 @@ from si.errors import CaptureFailed, NoSpace
 from si.image.excludes import Excludes
 from si.image.metadata import RECORD
 from si.image.source import Source
-from si.image.swap import partial_paths, remove_tree, set_partial, staging_path
+from si.image.swap import leftovers, partial_paths, remove_tree, set_partial, staging_path
 from si.system.rsync import (
     EXACT_TIMES,
     FIDELITY,
@@ -156,7 +156,8 @@ def fill(pull: Pull) -> Transfer:
         die_with_parent=True,
     )
     if done.no_space:
-        remove_tree(pull.settings, pull.staging)
+        for tree in leftovers(pull.settings, pull.name):
+            remove_tree(pull.settings, tree)
     _judge(pull, done)
     return done
 
@@ -174,5 +175,7 @@ def _judge(pull: Pull, done: Transfer) -> None:
         )
     raise CaptureFailed(
         f"capture from {pull.source.name} failed, {stands}: {done.reason}",
-        hint="run the command again: it goes on from what has arrived",
+        hint=f"run the command again: it goes on from what has arrived (si-rmimage {name} drops it)"
+        if not pull.image.exists()
+        else "run the command again: it goes on from what has arrived",
     )

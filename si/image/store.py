@@ -16,7 +16,7 @@ from si.config import Settings
 from si.errors import ImageExists, ImageInUse, ImageNotFound, NameInvalid
 from si.image.lock import lock_image, make_store
 from si.image.metadata import FACTS, Record, load_record, read_inside, write_record
-from si.image.swap import partial_paths, remove_tree, retire, staging_path
+from si.image.swap import leftovers, remove_tree, retire, staging_path
 from si.image.usage import refuse_mounts, refuse_use
 from si.names_check import check_name
 from si.system.run import run
@@ -116,18 +116,19 @@ def copy_image(
         refuse_mounts(image.path, source)
         _refuse_taken(settings, destination)
         staging = staging_path(settings, destination)
+        pairs = _companions(settings, source, destination)
         if staging.exists():
             remove_tree(settings, staging)
         try:
             _copy_tree(image.path, staging)
             _rename_record(staging, destination)
-            for old, new in _companions(settings, source, destination):
+            for old, new in pairs:
                 _copy_tree(old, new)
             beside()
             staging.rename(settings.images / destination)
         except BaseException:
-            if staging.exists():
-                remove_tree(settings, staging)
+            for path in (staging, *(new for _old, new in pairs)):
+                _discard(settings, path, destination)
             raise
     return load_image(settings, destination)
 
@@ -156,25 +157,36 @@ def move_image(
 def remove_image(settings: Settings, name: str, *, beside: Beside = _nothing) -> None:
     """Remove an image with its layout, master script, override, and what captures left.
 
-    beside: called when nothing speaks against it, before anything is removed.
-    Raises ImageNotFound, StoreLocked, ImageInUse.
+    Of an image that never came about, only the latter. beside: called when nothing speaks against
+    it, before anything is removed. Raises ImageNotFound, StoreLocked, ImageInUse.
     """
     check_name("image", name)
     with lock_image(settings, name):
-        image = load_image(settings, name)
-        refuse_use(image.path, name)
-        override = override_path(settings, name)
-        trees = [image.path]
-        if override.is_dir() and not override.is_symlink():
-            refuse_mounts(override, name)
-            trees.append(override)
-        beside()
-        gone = [retire(tree, name) for tree in trees]
-        for path in (layout_path(settings, name), script_path(settings, name)):
-            path.unlink(missing_ok=True)
-        left = (staging_path(settings, name), *partial_paths(settings, name))
-        for tree in (*gone, *(path for path in left if path.exists())):
+        left = leftovers(settings, name)
+        never = left and not _exists(settings.images / name)
+        gone = () if never else _retire(settings, name, beside)
+        for tree in (*gone, *left):
             remove_tree(settings, tree)
+
+
+def _retire(settings: Settings, name: str, beside: Beside) -> tuple[Path, ...]:
+    """Take the names from an image and what stands beside it; gives the trees to remove."""
+    image = load_image(settings, name)
+    refuse_use(image.path, name)
+    trees = [image.path]
+    override = override_path(settings, name)
+    if override.is_dir() and not override.is_symlink():
+        refuse_mounts(override, name)
+        trees.append(override)
+    beside()
+    gone = tuple(retire(tree, name) for tree in trees)
+    for path in (layout_path(settings, name), script_path(settings, name)):
+        path.unlink(missing_ok=True)
+    return gone
+
+
+def _exists(path: Path) -> bool:
+    return path.exists() or path.is_symlink()
 
 
 def _is_image(entry: Path) -> bool:
@@ -221,7 +233,7 @@ def _refuse_taken(settings: Settings, name: str) -> None:
         script_path(settings, name),
         override_path(settings, name),
     ):
-        if path.exists() or path.is_symlink():
+        if _exists(path):
             raise ImageExists(
                 f"{path} exists already", hint="choose another name, or remove it first"
             )
@@ -256,6 +268,14 @@ def _copy_tree(source: Path, destination: Path) -> None:
             destination,
         ]
     )
+
+
+def _discard(settings: Settings, path: Path, name: str) -> None:
+    """Remove what a copy that failed had made."""
+    if path.is_dir():
+        remove_tree(settings, retire(path, name))
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _rename_record(tree: Path, name: str) -> None:

@@ -19,6 +19,9 @@ from si.errors import ImageInUse
 from si.image.usage import mounts_in, readers_of
 from si.system.run import run
 
+PROBE_PREFIX = ".probe-"
+"""Then a process id and a hyphen: where `si.image.probe` tries what the store can keep."""
+
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
 _STAMP = r"\d{20}-\d+"
@@ -62,8 +65,19 @@ def retire(tree: Path, name: str) -> Path:
     return old
 
 
+def leftovers(settings: Settings, name: str) -> tuple[Path, ...]:
+    """All that captures of image `name` which failed have left."""
+    staging = staging_path(settings, name)
+    found = partial_paths(settings, name)
+    return (staging, *found) if staging.is_dir() and not staging.is_symlink() else found
+
+
 def sweep_old_trees(settings: Settings) -> tuple[Path, ...]:
-    """Remove trees that lost their names and have no readers left; gives those still read."""
+    """Remove trees that lost their names and have no readers left, and what a killed command
+    was trying the store's file system with; gives the trees that are still read."""
+    for trial in _hidden(settings.images, re.compile(rf"{re.escape(PROBE_PREFIX)}\d+-.*")):
+        if not Path("/proc", trial.name.split("-")[1]).exists():
+            remove_tree(settings, trial)
     waiting = []
     pattern = re.compile(rf"\..+\.old-{_STAMP}")
     for old in (*_hidden(settings.images, pattern), *_hidden(settings.overrides, pattern)):

@@ -36,7 +36,7 @@ def check_layout(layout: Layout, file: str) -> tuple[Problem, ...]:
 def warn_of_layout(layout: Layout, file: str) -> tuple[Problem, ...]:
     """What is worth a second look in a layout without problems."""
     tables = (table_warnings(disk) for disk in layout.disks)
-    return _problems(file, *tables, mount_warnings(layout), _boot_warnings(layout))
+    return _problems(file, _links(layout), *tables, mount_warnings(layout), _boot_warnings(layout))
 
 
 def boot_firmware(layout: Layout) -> Firmware:
@@ -71,6 +71,13 @@ def _whole(layout: Layout) -> Found:
             yield disk.source_line, f"{disk.device} stands on line {where} already: join the two"
         seen[disk.device] = disk.source_line
         yield from table_problems(disk, layout)
+
+
+def _links(layout: Layout) -> Found:
+    for disk in layout.disks:
+        if disk.device.startswith("/dev/disk/"):
+            text = "BOEL does not make the links of /dev/disk yet: name the disk itself"
+            yield disk.source_line, f"{disk.device}: {text}, like /dev/vda"
 
 
 def _boot(layout: Layout) -> Found:
@@ -131,3 +138,5 @@ def _boot_warnings(layout: Layout) -> Found:
     if bootloader is not None and bootloader.default_entry not in (None, "0"):
         text = "default_entry is not used yet: the image's newest kernel is started"
         yield line, text
+    if bootloader is not None and bootloader.timeout_s is not None:
+        yield line, "timeout is not used yet: GRUB_TIMEOUT of the image's /etc/default/grub is"

@@ -139,11 +139,10 @@ def _check_outline(root: etree._Element, faults: Faults) -> None:
             faults.problem(line, f"<{tag}> ({_LATER[tag]}) is not supported yet: remove it")
         elif tag not in _SECTIONS:
             faults.unknown(line, f"<config> has no element <{tag}>")
-    if faults.strict:
-        _refuse_bare_text(root, faults)
+    _find_bare_text(root, faults)
 
 
-def _refuse_bare_text(root: etree._Element, faults: Faults) -> None:
+def _find_bare_text(root: etree._Element, faults: Faults) -> None:
     for element in root.iter():
         texts = [element.tail] if element is not root else []
         if isinstance(element.tag, str):
@@ -151,7 +150,7 @@ def _refuse_bare_text(root: etree._Element, faults: Faults) -> None:
         bare = next((text.strip() for text in texts if text is not None and text.strip()), None)
         if bare is not None:
             text = f"bare text {bare.split()[0][:40]!r}: write it as a comment, <!-- ... -->"
-            faults.problem(line_of(element), text)
+            faults.unknown(line_of(element), text)
 
 
 def _read_bootloader(root: etree._Element, faults: Faults) -> Bootloader | None:

@@ -50,7 +50,8 @@ _FLAG_TYPES = {
 }
 # Types that a partition gets from parted anyway, by what stands on it.
 _USUAL_TYPES = {
-    "vfat": frozenset(("b", "c", "e", "6", "4", _DATA)),
+    "vfat": frozenset(("c", _DATA)),
+    "vfat -F 16": frozenset(("e", _DATA)),
     "swap": frozenset(("82", _SWAP)),
 }
 _FAT16_TYPES = frozenset(("4", "6", "e", "14", "16", "1e"))
@@ -153,7 +154,8 @@ def _flags(part: FoundPartition, label: LabelType) -> tuple[Flag, ...]:
 def _type_id(part: FoundPartition, label: LabelType) -> str | None:
     """The partition's type, where flags and file system do not say it already."""
     found = _normal_type(part, label)
-    usual = _USUAL_TYPES.get(part.fstype, frozenset(("83", _LINUX)))
+    use = f"{part.fstype} {_fat_size(part)}".strip() if part.fstype == "vfat" else part.fstype
+    usual = _USUAL_TYPES.get(use, frozenset(("83", _LINUX)))
     if not found or found in usual or found in _FLAG_TYPES or found in _EXTENDED:
         return None
     return f"{int(found, 16):02x}" if label is LabelType.MSDOS else found

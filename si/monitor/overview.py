@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Literal
 
 import msgspec
 
@@ -23,6 +24,7 @@ from si.names_check import check_name
 
 _COLUMNS = ("client", "state", "phase", "try", "since", "image", "detail")
 _DETAIL_WIDTH = 60
+_EXHAUSTED = "no attempts left, it boots its own disk"
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
@@ -38,6 +40,10 @@ class Row(msgspec.Struct, frozen=True):
     captured: str | None
     detail: str
     mac: str | None
+    next_boot: Literal["install", "disk"]
+    """What a boot from the network starts."""
+    out_of_attempts: bool
+    """Armed and not written, but its installs began too often: it boots its own disk."""
 
 
 class Overview(msgspec.Struct, frozen=True):
@@ -113,11 +119,15 @@ def _row(settings: Settings, name: str, mac: str | None, now: datetime) -> Row:
         captured=state.captured,
         detail=state.detail,
         mac=mac,
+        next_boot="install" if state.may_install else "disk",
+        out_of_attempts=state.armed and not state.may_install,
     )
 
 
 def _cells(row: Row, now: datetime) -> tuple[str, ...]:
     detail = " ".join(escape_controls(row.detail.encode("utf-8", "replace")).split())
+    if row.out_of_attempts:
+        detail = f"{_EXHAUSTED}; {detail}" if detail else _EXHAUSTED
     if len(detail) > _DETAIL_WIDTH:
         detail = detail[: _DETAIL_WIDTH - 3] + "..."
     return (

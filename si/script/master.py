@@ -7,12 +7,13 @@ the same bytes; the checksum tells later whether a person has changed it.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from si.layout.model import MIB, Disk, Layout, PartitionKind, partition_path
 from si.names_check import check_name
 from si.script.plan import least_disk_bytes, plan
 from si.script.render import render_steps
+from si.script.room import UNMEASURED
 from si.script.steps import Comment, PostInstall
 
 _CHECKSUM = "# si-checksum: "
@@ -26,29 +27,29 @@ def make_master(
     layout_name: str,
     kernel_args: tuple[str, ...] = (),
     post_install: PostInstall = PostInstall.REBOOT,
-    content_bytes: int = 0,
+    content: Mapping[str, int] = UNMEASURED,
     command: str = "si-mkautoinstallscript",
 ) -> str:
     """The text of an image's master script.
 
     `layout_name` (the document's file name) and `command` are only told to the reader;
-    `kernel_args` come from `kernel_arguments`; `content_bytes` is how much the image holds, 0 when
-    that is not known. Raises NameInvalid, and DocumentInvalid for a layout that cannot be
-    installed yet.
+    `kernel_args` come from `kernel_arguments`; `content` is how many bytes the image holds by mount
+    point, where that is known. Raises NameInvalid, and DocumentInvalid for a layout that has no
+    room for the image or cannot be installed yet.
     """
     check_name("image", image)
     steps = plan(
         layout,
         kernel_args=kernel_args,
         post_install=post_install,
-        content_bytes=content_bytes,
+        content=content,
         file=layout_name,
     )
     about = Comment(
         (
             f"Master script of image {image}, made by {command} of {layout_name}.",
             "",
-            *_wiped(layout, content_bytes),
+            *_wiped(layout, content),
             f"When all is written: {post_install}.",
             "",
             "Edit the layout and make this script anew, rather than edit the script: one that was",
@@ -66,10 +67,10 @@ def is_hand_edited(text: str) -> bool:
     return not mark or checksum != _checksum(body)
 
 
-def _wiped(layout: Layout, content_bytes: int) -> Iterator[str]:
+def _wiped(layout: Layout, content: Mapping[str, int]) -> Iterator[str]:
     yield "WIPES"
     for disk in layout.disks:
-        least = least_disk_bytes(disk, layout, content_bytes=content_bytes) // MIB
+        least = least_disk_bytes(disk, layout, content=content) // MIB
         yield f"  {disk.device}, which must have {least} MiB at least; then ({disk.label}):"
         yield from _table(disk, layout)
 

@@ -6,14 +6,15 @@ is `si.layout.geometry`; this module only says what follows what.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from si.errors import DocumentInvalid, Problem
 from si.layout.check import boot_firmware
-from si.layout.model import Disk, Firmware, Layout
+from si.layout.model import Firmware, Layout
 from si.script.bootloader import bootloader_steps, kernel_arguments
 from si.script.filesystems import DESTINATION, format_steps, fstab_lines, mount_steps
 from si.script.identifiers import Identifier, IdentifierKind, identifiers
+from si.script.room import UNMEASURED, room_problems
 from si.script.steps import Call, Heredoc, Phase, PhaseName, PostInstall, Require, Step
 from si.script.tables import least_disk_bytes, partition_steps
 
@@ -33,23 +34,25 @@ def plan(
     *,
     kernel_args: tuple[str, ...] = (),
     post_install: PostInstall = PostInstall.REBOOT,
-    content_bytes: int = 0,
+    content: Mapping[str, int] = UNMEASURED,
     file: str = "layout",
 ) -> tuple[Step, ...]:
     """All steps of an install.
 
-    `layout` must have passed `si.layout.check`; `content_bytes` is how much the image holds, 0
-    when that is not known; `file` names the layout in problems. Raises DocumentInvalid for a
-    layout that is right but that this version cannot install.
+    `layout` must have passed `si.layout.check`; `content` is how many bytes the image holds by
+    mount point, where that is known; `file` names the layout in problems. Raises DocumentInvalid
+    for a layout that is right but has no room for the image, or that this version cannot install.
     """
     if boot_firmware(layout) is Firmware.EFI:
         line = layout.bootloader.source_line if layout.bootloader is not None else 1
         text = 'UEFI is not supported yet: write install_type="legacy", or leave out flags="esp"'
         raise DocumentInvalid([Problem(file, line, text)])
+    if problems := list(room_problems(layout, content, file)):
+        raise DocumentInvalid(problems)
     return tuple(
         (
             Require(tuple(identifier.variable for identifier in identifiers(layout))),
-            *_preflight(layout, content_bytes),
+            *_preflight(layout, content),
             *plan_disks(layout),
             *_fill(layout, kernel_args),
             *_finish(post_install),
@@ -68,16 +71,13 @@ def plan_disks(layout: Layout) -> tuple[Step, ...]:
     )
 
 
-def _preflight(layout: Layout, content_bytes: int) -> Iterator[Step]:
+def _preflight(layout: Layout, content: Mapping[str, int]) -> Iterator[Step]:
     yield Phase(PhaseName.CHECK)
     for disk in layout.disks:
-        yield Call("check_disk", (disk.device, str(_least(disk, layout, content_bytes))))
+        least = least_disk_bytes(disk, layout, content=content)
+        yield Call("check_disk", (disk.device, str(least)))
     yield Phase(PhaseName.PRE_INSTALL)
     yield Call("run_scripts", ("pre-install",))
-
-
-def _least(disk: Disk, layout: Layout, content_bytes: int) -> int:
-    return least_disk_bytes(disk, layout, content_bytes=content_bytes)
 
 
 def _fill(layout: Layout, kernel_args: tuple[str, ...]) -> Iterator[Step]:

@@ -12,13 +12,15 @@ from pathlib import Path
 
 from si.config import Settings
 from si.errors import DocumentInvalid, LayoutNotFound, Problem, ScriptEdited
-from si.image.store import Image, layout_path, load_image, script_path
+from si.image.content import measure_content
+from si.image.store import layout_path, load_image, script_path
 from si.layout.check import warn_of_layout
 from si.layout.contradict import with_capacities
 from si.layout.document import MAX_BYTES, load_layout
 from si.names_check import check_name
 from si.script.bootloader import kernel_arguments
 from si.script.master import is_hand_edited, make_master
+from si.script.room import filled
 from si.script.steps import PostInstall
 
 
@@ -56,7 +58,7 @@ def make_script(
         layout_name=document.name,
         kernel_args=kernel_args,
         post_install=post_install,
-        content_bytes=_content_bytes(found),
+        content=measure_content(found.path, [f.mount_point for f in filled(layout)]),
         command=command,
     )
     return MadeScript(text, warn_of_layout(layout, str(document)))
@@ -107,11 +109,3 @@ def read_document(path: Path) -> bytes:
         problem = Problem(str(path), 1, f"larger than {MAX_BYTES // 1024 // 1024} MiB")
         raise DocumentInvalid([problem])
     return data
-
-
-def _content_bytes(image: Image) -> int:
-    """At most what the image takes on a disk: sparse files make the one number too large, what
-    was left out of the capture the other."""
-    facts = image.facts
-    known = (image.bytes, facts.used_bytes if facts is not None else None)
-    return min((number for number in known if number is not None), default=0) if all(known) else 0

@@ -15,9 +15,7 @@ from si.layout.geometry import FIRST_MIB, LAST_MIB, Extent, Geometry, Offset, pl
 from si.layout.model import (
     MIB,
     Disk,
-    Filesystem,
     FilesystemType,
-    Fixed,
     Flag,
     LabelType,
     Layout,
@@ -28,6 +26,7 @@ from si.layout.model import (
     partition_path,
 )
 from si.script.identifiers import disk_variable, partition_variable
+from si.script.room import UNMEASURED, least_for_content
 from si.script.steps import (
     Arithmetic,
     Assign,
@@ -50,17 +49,11 @@ _FILLER_SECTOR = 64
 _IMPLIED_FLAGS = (Flag.SWAP, Flag.ROOT)
 
 
-def least_disk_bytes(disk: Disk, layout: Layout, *, content_bytes: int = 0) -> int:
-    """The smallest disk that can take this table and, as far as sizes tell, the image.
-
-    `content_bytes` is what the image holds; it counts where one partition alone can grow.
-    """
+def least_disk_bytes(disk: Disk, layout: Layout, *, content: Mapping[str, int] = UNMEASURED) -> int:
+    """The smallest disk that can take this table, and the image: bytes by mount point."""
     least = least_sizes(disk, layout)
-    growing = _growing(layout)
-    if len(growing) == 1 and growing[0] in disk.partitions:
-        fixed = sum(_fixed_bytes(filesystem, layout) for filesystem in layout.filesystems)
-        number = growing[0].number
-        least[number] = max(least[number], -(-(content_bytes - fixed) // MIB))
+    for number, mib in least_for_content(disk, layout, content).items():
+        least[number] = max(least[number], mib)
     needed = smallest_disk(place(disk), least)
     if needed is None:
         raise ValueError(f"{disk.device}: checked layouts fit on some disk")
@@ -85,18 +78,6 @@ def partition_steps(disk: Disk, layout: Layout) -> Iterator[Step]:
     )
     yield Call("wait_for", paths)
     yield Command(("wipefs", "--all", "--quiet", *paths))
-
-
-def _growing(layout: Layout) -> list[Partition]:
-    paths = layout.partition_paths()
-    parts = (paths[f.device][1] for f in layout.filesystems if f.type is not FilesystemType.SWAP)
-    return [part for part in parts if not isinstance(part.size, Fixed)]
-
-
-def _fixed_bytes(filesystem: Filesystem, layout: Layout) -> int:
-    size = layout.partition_paths()[filesystem.device][1].size
-    swap = filesystem.type is FilesystemType.SWAP
-    return size.size if isinstance(size, Fixed) and not swap else 0
 
 
 def _measure(geometry: Geometry) -> Iterator[Step]:

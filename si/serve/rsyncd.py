@@ -55,6 +55,8 @@ def render_rsyncd_conf(
         "list = no",
         "munge symlinks = no",
         "reverse lookup = no",
+        # rsync writes many small messages; without this each waits for the answer to the last.
+        "socket options = TCP_NODELAY",
         "dont compress = *",
         f"max connections = {MAX_CONNECTIONS}",
         "timeout = 600",

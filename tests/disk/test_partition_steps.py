@@ -15,8 +15,11 @@ from typing import Any
 
 import pytest
 
+from si.client.record import parse_facts
 from si.layout.document import load_layout
 from si.layout.geometry import end_mib, place
+from si.layout.infer import infer_layout
+from si.layout.inventory import take_inventory
 from si.layout.model import (
     MIB,
     Comment,
@@ -37,6 +40,7 @@ from si.script.render import render_steps
 
 EXAMPLES = Path(__file__).parents[2] / "schemas/examples"
 GOLDEN = Path(__file__).parents[1] / "golden"
+MACHINES = Path(__file__).parents[1] / "machines"
 FUNCTIONS = """
 phase() { :; }
 wait_for() {
@@ -202,6 +206,31 @@ def test_a_classic_document_is_on_the_disk_as_planned(loops: Loops, tmp_path: Pa
     check_filesystems(layout, values)
     types = [entry["type"] for entry in read_table(layout.disks[0].device)["partitions"]]
     assert types == ["83", "83", "82"]
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in MACHINES.glob("*.json")))
+def test_a_machine_is_reproduced(name: str, loops: Loops, tmp_path: Path) -> None:
+    """Numbers, types, flags, names, file systems and labels as sfdisk and lsblk told them."""
+    facts = parse_facts((MACHINES / f"{name}.json").read_bytes(), name)
+    inferred = infer_layout(facts)
+    devices = {disk.device: loops.add(disk.capacity or 0) for disk in inferred.disks}
+    layout = on_devices(inferred, devices)
+    apply(layout, tmp_path)
+    wanted = {part.path: part for disk in take_inventory(facts).disks for part in disk.partitions}
+    for old, new in devices.items():
+        recorded = facts.sfdisk[old]["partitiontable"]["partitions"]
+        found = read_table(new)["partitions"]
+        for was, now in zip(recorded, found, strict=True):
+            assert now["node"].rsplit("p", 1)[1] == was["node"][-1]
+            for key in ("bootable", "name", "attrs"):
+                assert was.get(key) == now.get(key), key
+            # 5 and f are two names of an extended partition, of which parted knows the second.
+            extended = was["type"] in ("5", "f")
+            assert now["type"] in (("5", "f") if extended else (was["type"],))
+            part = wanted[was["node"]]
+            if part.fstype:
+                probed = read_blkid(now["node"])
+                assert (probed["TYPE"], probed.get("LABEL", "")) == (part.fstype, part.label)
 
 
 def test_a_disk_that_is_no_whole_number_of_mib(loops: Loops, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import pytest
 from scripts.lab.accel import Accelerator, choose_accelerator
 from scripts.lab.golden import FOLDER, Golden, ensure_golden
 from scripts.lab.network import Network
+from tests.e2e.fault_yard import Yard
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -44,3 +45,17 @@ def network() -> Iterator[Network]:
     """A network of the test's own."""
     with Network() as made:
         yield made
+
+
+@pytest.fixture(scope="session")
+def yard(lab_folder: Path, accelerator: Accelerator) -> Iterator[Yard]:
+    """The server and the clients of the tests of faults."""
+    with Yard(FOLDER.with_name("faults"), lab_folder, accelerator) as made:
+        yield made
+
+
+@pytest.fixture
+def _switched_off_afterwards(yard: Yard) -> Iterator[None]:
+    """A test that fails must not leave its machines to the next one."""
+    yield
+    yard.switch_off()

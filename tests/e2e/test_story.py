@@ -1,4 +1,4 @@
-"""The main job from start to end, as `make demo` plays it: one run, a test for each kind of check."""
+"""The main job from start to end, as `make demo` plays it: one run, a test a kind of check."""
 
 from __future__ import annotations
 

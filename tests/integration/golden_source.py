@@ -21,6 +21,11 @@ from si.client.record import (
     Swap,
     dump_facts,
 )
+from si.config import Settings
+from si.image.capture import CaptureReport, capture_image, compare_early
+from si.image.lock import lock_image
+from si.image.offer import open_offer
+from si.image.source import GoldenClient
 
 REPOSITORY = Path(__file__).parents[2]
 CAPABILITY = struct.pack("<5I", 0x02000001, 1 << 10, 0, 0, 0)
@@ -191,3 +196,29 @@ def si_words(*words: object) -> list[str]:
 
 def si_environment(root: Path) -> dict[str, str]:
     return {**os.environ, "SI_ROOT": str(root), "PYTHONPATH": str(REPOSITORY)}
+
+
+LEFT_OUT = (*(f"/{path}" for path in IDENTITY), "/proc/cpuinfo")
+"""What a capture of the golden tree leaves out."""
+
+
+def capture(settings: Settings, port: int, *, own_rules: tuple[str, ...] = ()) -> CaptureReport:
+    """Capture image web from a daemon on this machine."""
+    source = GoldenClient("127.0.0.1", port=port)
+    with (
+        lock_image(settings, "web") as held,
+        compare_early(settings, held, source, own_rules=own_rules) as early,
+    ):
+        return capture_image(settings, held, open_offer(source), own_rules=own_rules, early=early)
+
+
+def hidden(settings: Settings) -> list[str]:
+    return sorted(p.name for p in settings.images.iterdir() if p.name.startswith("."))
+
+
+def inodes(tree: Path) -> dict[str, int]:
+    return {
+        str(path.relative_to(tree)): path.lstat().st_ino
+        for path in tree.rglob("*")
+        if not path.is_dir()
+    }

@@ -6,7 +6,9 @@ import hashlib
 import os
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,8 +17,9 @@ from si.boot.closure import parse_programs
 from si.boot.flavor import Flavor, boel_source, build_flavor
 from si.boot.modules import module_name, parse_names
 from si.config import default_settings
-from si.errors import FlavorBuildFailed
+from si.errors import FlavorBuildFailed, NoSpace, PrivilegeMissing
 
+REPOSITORY = boel_source().parent
 MAX_BYTES = 20_000_000
 MAX_SECONDS = 10.0
 # How each program says that it runs; most know --version.
@@ -28,7 +31,7 @@ QUESTIONS = {
     "mke2fs": ["-V"],
     "mkfs.xfs": ["-V"],
     "mkfs.vfat": ["--help"],
-    "ssh-keygen": ["-Q", "key"],
+    "ssh-keygen": ["-q", "-t", "ed25519", "-N", "", "-f", "/tmp/key"],
 }
 
 
@@ -90,18 +93,27 @@ def test_every_program_runs_with_nothing_but_the_initrd(tree: Path) -> None:
 def test_modprobe_finds_each_module_and_what_it_needs(
     tree: Path, built: tuple[Flavor, float]
 ) -> None:
-    modprobe = ["modprobe", "--dirname", str(tree), "--set-version", built[0].release]
-    for name in parse_names((boel_source() / "modules.virtio").read_text()):
-        done = subprocess.run(
-            [*modprobe, "--show-depends", name], check=True, capture_output=True, text=True
-        )
-        for line in done.stdout.splitlines():
+    release = built[0].release
+    wanted = parse_names((boel_source() / "modules.virtio").read_text())
+    preferred = "crypto-crc32c"
+    aliases = ["fs-vfat", "virtio:d00000001v00001AF4", preferred]
+    for name in [*wanted, *aliases]:
+        lines = show_depends(name, "--dirname", str(tree), "--set-version", release)
+        whole = show_depends(name, "--set-version", release)
+        names, all_names = ([Path(line).name for line in found] for found in (lines, whole))
+        assert set(names) == set(all_names)
+        if name == preferred:
+            assert names == all_names, "which of several drivers comes first is the kernel's choice"
+        for line in lines:
             if line.startswith("insmod "):
-                path = Path(line.split()[1])
-                assert path.is_file(), f"{name} needs {path.name}"
-    aliases = ["fs-vfat", "virtio:d00000001v00001AF4", "crypto-crc32c"]
-    for alias in aliases:
-        subprocess.run([*modprobe, "--show-depends", alias], check=True, capture_output=True)
+                assert Path(line.split()[1]).is_relative_to(tree)
+                assert Path(line.split()[1]).is_file()
+
+
+def show_depends(name: str, *options: str) -> list[str]:
+    words = ["modprobe", *options, "--show-depends", name]
+    done = subprocess.run(words, check=True, capture_output=True, text=True)
+    return [line.strip() for line in done.stdout.splitlines()]
 
 
 def test_nothing_tells_when_or_by_whom_it_was_made(built: tuple[Flavor, float]) -> None:
@@ -125,11 +137,20 @@ def list_archive(initrd: Path, *options: str) -> list[str]:
     return done.stdout.decode().splitlines()
 
 
-def test_two_builds_have_one_hash(built: tuple[Flavor, float], tmp_path: Path) -> None:
-    """Another folder, umask, time zone, locale, temporary folder, and time of day."""
+@pytest.fixture
+def other_file_system(tmp_path: Path) -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(dir="/dev/shm", prefix="other tmp") as name:
+        assert Path(name).stat().st_dev != tmp_path.stat().st_dev
+        yield Path(name)
+
+
+def test_two_builds_have_one_hash(
+    built: tuple[Flavor, float], tmp_path: Path, other_file_system: Path
+) -> None:
+    """Another folder, umask, time zone, locale and time of day; and temporary files on another
+    file system, which lists directories in another order."""
     program = "from si.cli.mkbootpackage import main; main()"
-    scratch = tmp_path / "other tmp"
-    scratch.mkdir()
+    scratch = other_file_system
     subprocess.run(
         [
             *("setpriv", "--clear-groups", sys.executable, "-c", program),
@@ -140,7 +161,7 @@ def test_two_builds_have_one_hash(built: tuple[Flavor, float], tmp_path: Path) -
         cwd="/",
         env={
             "PATH": os.environ["PATH"],
-            "PYTHONPATH": str(boel_source().parent),
+            "PYTHONPATH": str(REPOSITORY),
             "TMPDIR": str(scratch),
             "TZ": "Asia/Kathmandu",
             "LC_ALL": "C",
@@ -173,6 +194,37 @@ def test_a_build_that_fails_leaves_the_old_flavor(tmp_path: Path) -> None:
     assert again.modules > first.modules
     assert again.initrd.stat().st_ino != before.st_ino
     assert [path.name for path in again.initrd.parent.parent.iterdir()] == ["virtio"]
+
+
+def test_a_full_disk_leaves_the_old_flavor(tmp_path: Path) -> None:
+    settings = default_settings(tmp_path)
+    settings.flavors.mkdir(parents=True)
+    options = ["-t", "tmpfs", "-o", "size=24m", "none"]
+    subprocess.run(["mount", *options, settings.flavors], check=True)
+    try:
+        first = build_flavor(settings, flavor="virtio")
+        before = first.initrd.stat()
+        with pytest.raises(NoSpace):
+            build_flavor(settings, flavor="virtio")
+        assert first.initrd.stat() == before
+        assert [path.name for path in first.kernel.parent.parent.iterdir()] == ["virtio"]
+    finally:
+        subprocess.run(["umount", settings.flavors], check=True)
+
+
+def test_the_command_tells_what_a_user_may_not_do() -> None:
+    program = "from si.cli.mkbootpackage import main; import os; os.setuid(65534); main()"
+    with tempfile.TemporaryDirectory() as root:
+        Path(root).chmod(0o755)
+        done = subprocess.run(
+            [sys.executable, "-c", program, "--flavor", "virtio", "--root", root],
+            cwd=REPOSITORY,
+            capture_output=True,
+            text=True,
+        )
+    assert "flavors/x86_64 cannot be written to" in done.stderr
+    assert "hint: run it as root" in done.stderr
+    assert done.returncode == PrivilegeMissing.exit_code
 
 
 def test_kernel_by_its_path_and_a_name_of_ones_own(tmp_path: Path) -> None:

@@ -56,3 +56,12 @@ def test_damage_is_told_and_nothing_else(data: st.DataObject) -> None:
         parse_elf(cut)
     except ElfInvalid:
         assert is_elf(cut)
+
+
+@pytest.mark.parametrize("place", [32, 40 + 32])
+def test_offsets_beyond_all_files(place: int) -> None:
+    """The table of segments, and where the first segment lies."""
+    data = bytearray(make_elf(["liba.so.1"], interpreter="/ld.so"))
+    data[place : place + 8] = b"\xff" * 8
+    with pytest.raises(ElfInvalid):
+        parse_elf(bytes(data))

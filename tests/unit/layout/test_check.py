@@ -292,6 +292,10 @@ def test_a_fault_is_told_once(name: str, problems: Problems) -> None:
             ],
             "8: default_entry is not used yet",
         ),
+        (
+            [("</disk>", '</disk><bootloader flavor="grub2" install_type="legacy" timeout="3"/>')],
+            "7: timeout is not used yet",
+        ),
         ([('line="40"', 'line="30"')], '11: line="30" stands on line 10 already'),
     ],
 )
@@ -309,3 +313,11 @@ def test_an_empty_document() -> None:
         'f:1: <config> has no <disk>: write at least one, like <disk dev="/dev/vda" ...>',
         'f:1: no root: write an <fsinfo> with mp="/"',
     ]
+
+
+def test_a_link_to_a_disk_is_warned_of(sound: str) -> None:
+    text = sound.replace("/dev/vda", "/dev/disk/by-id/x").replace("by-id/x1", "by-id/x-part1")
+    text = text.replace("by-id/x5", "by-id/x-part5").replace("by-id/x6", "by-id/x-part6")
+    _layout, found, warned = read_layout(text, "f")
+    assert found == ()
+    assert "BOEL does not make the links of /dev/disk yet" in str(warned[0])

@@ -77,6 +77,8 @@ def test_the_classic_dialect_with_all_its_sloppiness() -> None:
         Mount(50, "/dev/hdc", "/media/cd", "iso9660"),
     )
     assert [str(warning) for warning in warnings] == [
+        "f:5: ignored: bare text 'some': write it as a comment, <!-- ... -->",
+        "f:12: ignored: bare text 'and': write it as a comment, <!-- ... -->",
         'f:19: line="30" stands on line 10 already: give it another number',
         "f:21: ignored: <config> has no element <future>",
     ]

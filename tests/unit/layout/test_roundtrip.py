@@ -18,7 +18,7 @@ SCHEMA = etree.XMLSchema(etree.parse(SCHEMAS / "layout.xsd"))
 EXAMPLES = sorted((SCHEMAS / "examples").glob("*.xml"))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(layouts())
 def test_load_gives_back_what_dump_wrote(layout: Layout) -> None:
     text = dump_layout(layout)
@@ -28,14 +28,14 @@ def test_load_gives_back_what_dump_wrote(layout: Layout) -> None:
     assert dump_layout(read) == text
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(layouts())
 def test_the_schema_accepts_what_dump_wrote(layout: Layout) -> None:
     document = etree.fromstring(dump_layout(layout))
     assert SCHEMA.validate(document), SCHEMA.error_log
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(layouts())
 def test_these_layouts_are_sound(layout: Layout) -> None:
     assert check_layout(layout, "f") == ()

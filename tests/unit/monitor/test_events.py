@@ -151,6 +151,20 @@ def test_the_table_escapes_what_clients_say(settings: Settings) -> None:
     assert "\x1b" not in text
 
 
+def test_it_is_said_when_no_attempts_are_left(settings: Settings) -> None:
+    settings.etc.mkdir(parents=True)
+    append_event(settings, "web1", Event(T0, Phase.ARMED, None, '{"image":"web"}'))
+    for attempt in range(settings.install.attempts):
+        (row,) = look(settings, now=T0).clients
+        assert (row.next_boot, row.out_of_attempts) == ("install", False)
+        append_event(settings, "web1", Event(T0 + timedelta(seconds=60 * attempt), Phase.STARTED))
+    (row,) = look(settings, now=T0).clients
+    assert (row.next_boot, row.out_of_attempts) == ("disk", True)
+    assert "no attempts left, it boots its own disk" in render_table(look(settings, now=T0))
+    append_event(settings, "web1", Event(T0 + timedelta(seconds=600), Phase.WRITTEN))
+    assert "no attempts" not in render_table(look(settings, now=T0))
+
+
 def test_a_console_cannot_drive_a_terminal() -> None:
     raw = b"ok\tcol\r\n\x1b]0;evil\x07\x9b2J\xff\r\n"
     assert escape_controls(raw) == "ok\tcol\n\\x1b]0;evil\\x07\\x9b2J\\xff\n"

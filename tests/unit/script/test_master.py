@@ -96,17 +96,36 @@ def test_uefi_is_refused_with_its_line(layout: Layout) -> None:
     assert str(caught.value.problems[0]).startswith("web.xml:8: UEFI is not supported yet")
 
 
-def test_a_disk_must_hold_the_image(layout: Layout) -> None:
+def test_a_disk_must_hold_the_table(layout: Layout) -> None:
     (disk,) = layout.disks
     # 1 + 256 + 2385 MiB (2.5 GB) and the least swap, and the last MiB.
     assert least_disk_bytes(disk, layout) == (1 + 256 + 2385 + 16 + 1) * MIB
     # Nothing but swap can grow here, so a larger image changes nothing.
-    assert least_disk_bytes(disk, layout, content_bytes=2**40) == least_disk_bytes(disk, layout)
-    plain = load_layout((ROOT / "schemas/examples/plain.xml").read_bytes(), "plain")
-    (disk,) = plain.disks
-    assert least_disk_bytes(disk, plain) == (1 + 16 + 512 + 1) * MIB
-    assert least_disk_bytes(disk, plain, content_bytes=700 * MIB) == (1 + 700 + 512 + 1) * MIB
-    assert least_disk_bytes(disk, plain, content_bytes=700 * MIB + 1) == (1 + 701 + 512 + 1) * MIB
+    assert least_disk_bytes(disk, layout, content={"/": 2**40}) == least_disk_bytes(disk, layout)
+
+
+def test_a_disk_must_hold_the_image() -> None:
+    layout = load_layout((ROOT / "schemas/examples/plain.xml").read_bytes(), "plain")
+    (disk,) = layout.disks
+    assert least_disk_bytes(disk, layout) == (1 + 16 + 512 + 1) * MIB
+    # A tenth more, and 64 MiB: what a file system takes for itself.
+    for content, least in ((700 * MIB, 834), (700 * MIB + 1, 835), (0, 64)):
+        needed = least_disk_bytes(disk, layout, content={"/": content, "/elsewhere": 2**50})
+        assert needed == (1 + least + 512 + 1) * MIB
+
+
+def test_a_partition_must_hold_its_part_of_the_image(layout: Layout) -> None:
+    fits = {"/": 2_500_000_000, "/boot": 256 * MIB}
+    make_master(layout, image="web", layout_name="web.xml", content=fits)
+    with pytest.raises(DocumentInvalid) as caught:
+        content = {"/": 2_500_000_001, "/boot": 256 * MIB + 1, "swap": 2**50, "/tmp": 2**50}
+        make_master(layout, image="web", layout_name="web.xml", content=content)
+    assert [str(problem) for problem in caught.value.problems] == [
+        "web.xml:5: /dev/vda2 has 2500MB, but what the image holds in / takes 2385 MiB: "
+        "make it larger",
+        "web.xml:4: /dev/vda1 has 256MiB, but what the image holds in /boot takes 257 MiB: "
+        "make it larger",
+    ]
 
 
 def test_a_script_is_written_and_written_again(tmp_path: Path, layout: Layout) -> None:
