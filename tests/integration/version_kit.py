@@ -50,7 +50,7 @@ def _plant_more(folder: Path) -> None:
     write(folder / "large", os.urandom(9 << 20))
     (folder / "large-too").hardlink_to(folder / "large")
     write(folder / "acl-default/inner", "no ACL of its own\n")
-    write(folder / "acl-default/large", os.urandom(100_000))
+    write(folder / "acl-default/large", os.urandom(200_000))
     (folder / "acl-default/folder").mkdir()
     for name in ("links/dangling", "device-char", "fifo"):
         os.setxattr(folder / name, "trusted.note", b"x", follow_symlinks=False)
