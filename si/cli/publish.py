@@ -13,6 +13,7 @@ from si.cli.lsimage import format_size
 from si.config import Settings
 from si.image.lock import HeldImage, lock_image
 from si.version.diff import Changes
+from si.version.manifest import MAX_MESSAGE
 from si.version.publish import Published, publish_version
 from si.version.record import escape
 
@@ -30,6 +31,8 @@ def command(settings: Settings, *, name: str, message: str, full: bool) -> None:
 
     What changed since the version before is shown. When nothing did, no version is made.
     """
+    if len(message) > MAX_MESSAGE:
+        raise click.UsageError(f"--message takes at most {MAX_MESSAGE} characters")
     with lock_image(settings, name) as held:
         publish(settings, held, message=message, full=full)
 

@@ -29,7 +29,7 @@ from si.version.record import (
 
 FORMAT = 1
 MAX_BYTES = 1 << 30
-MAX_MESSAGE = 4096
+MAX_MESSAGE = 2048
 MAX_FRAME = 64 << 20
 """Bytes of a frame when unpacked: what a reader must be able to hold."""
 
@@ -182,7 +182,7 @@ def _parse_head(lines: list[bytes], at: _Position) -> Head:
         at.line = number + 1
         text = lines[number].decode("ascii", "replace") if number < len(lines) else ""
         key, _, value = text.partition(" ")
-        if key != name or len(text) > 4 * MAX_MESSAGE:
+        if key != name or len(text) > 16 * MAX_MESSAGE:
             raise ManifestInvalid(f"here stands {name} VALUE")
         words.append(value)
         if number == 0 and value != str(FORMAT):
@@ -209,8 +209,8 @@ def _parse_head(lines: list[bytes], at: _Position) -> Head:
 
 
 def _parse_message(word: str) -> str:
-    if word == "-":
-        return ""
+    if word in ("-", "%2D"):
+        return "" if word == "-" else "-"
     text = unescape(word.encode()).decode("utf-8", "surrogateescape")
     if len(text) > MAX_MESSAGE:
         raise ManifestInvalid("the message is too long")

@@ -11,6 +11,7 @@ import contextlib
 import datetime
 import errno
 import hashlib
+import logging
 import os
 import shutil
 import time
@@ -20,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from si.config import Settings
-from si.errors import NoSpace, PrivilegeMissing
+from si.errors import NoSpace, PrivilegeMissing, SIError
 from si.image.lock import HeldImage
 from si.image.store import load_image, script_path
 from si.image.usage import refuse_mounts
@@ -52,6 +53,8 @@ from si.version.store import (
     sweep,
     version_path,
 )
+
+log = logging.getLogger(__name__)
 
 Progress = Callable[[int, int], None]
 
@@ -116,7 +119,10 @@ def publish_version(
             return unchanged
         packed, number, changes = _make(work)
         pairs = zip(scan.found, packed.contents, strict=True)
-        store_cache(cache_path(settings, held.name), capture, pairs, began_ns=began_ns)
+        try:
+            store_cache(cache_path(settings, held.name), capture, pairs, began_ns=began_ns)
+        except SIError as error:  # the version stands; only the next one takes longer
+            log.warning("the next publishing reads all files: %s", error)
         removed = prune_versions(settings, held)
     version = load_version(settings, VersionName(held.name, number))
     made = before is None or before.version.head.number != number

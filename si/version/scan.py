@@ -21,6 +21,7 @@ from si.version.record import (
     FILE,
     FOLDER,
     HARD_LINK,
+    MAX_EXTENTS,
     MAX_PATH,
     SYMLINK,
     Extents,
@@ -244,6 +245,8 @@ def _extents(place: bytes, about: os.stat_result) -> Extents | None:
             found.append((begin, end - begin))
     finally:
         os.close(descriptor)
+    if len(found) > MAX_EXTENTS:
+        raise CannotCarry(f"{_show(place)} has data in more than {MAX_EXTENTS} places")
     return None if found == [(0, size)] else tuple(found)
 
 

@@ -305,6 +305,7 @@ def test_the_commands(store: Settings) -> None:
     difference = told(root, "diff", "web@1", "web@2")
     assert difference["added"] == ["/etc/motd"] and difference["removed"] == ["/usr/d1/f001"]
     assert si(root, "diff", "web").returncode == 14
+    assert si(root, "publish", "web", "--message", "x" * 2049).returncode == 2
     assert si(root, "diff", "web@1", "web@7").returncode == 60
     assert si(root, "rollback", "web@1").returncode == 0
     listed = told(root, "lsimage", "web", "--versions", "--check")

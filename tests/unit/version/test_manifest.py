@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from si.errors import ManifestInvalid
 from si.version.manifest import (
+    MAX_MESSAGE,
     FileSum,
     Frame,
     Head,
@@ -215,6 +216,13 @@ def test_a_line_has_one_form(old: bytes, new: bytes) -> None:
     assert old in whole
     with pytest.raises(ManifestInvalid):
         parse_manifest(whole.replace(old, new, 1), "test")
+
+
+@pytest.mark.parametrize("message", ["-", "a b", "\U0001f600" * MAX_MESSAGE, "\n\0%"])
+def test_messages(message: str) -> None:
+    whole = simple()
+    data = dump_manifest(whole._replace(head=whole.head._replace(message=message)))
+    assert parse_head(data[: 1 << 16], "test").message == message
 
 
 def test_a_line_says_where_it_stands() -> None:
