@@ -49,12 +49,20 @@ class DnsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Asked when DNS does not know a name; None: etc/hosts below the root."""
 
 
+class PublishSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Section [publish]."""
+
+    keep: int = 10
+    """How many versions of an image are kept, the current one besides; 0: all."""
+
+
 class FileSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The whole of si.toml."""
 
     server: ServerSettings = ServerSettings()
     install: InstallSettings = InstallSettings()
     dns: DnsSettings = DnsSettings()
+    publish: PublishSettings = PublishSettings()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -65,6 +73,7 @@ class Settings:
     server: ServerSettings
     install: InstallSettings
     dns: DnsSettings
+    publish: PublishSettings = dataclasses.field(default_factory=PublishSettings)
 
     @property
     def etc(self) -> Path:
@@ -112,6 +121,16 @@ class Settings:
         return self.var / "images"
 
     @property
+    def versions(self) -> Path:
+        """NAME/N: frozen copies of images."""
+        return self.var / "versions"
+
+    @property
+    def site_key(self) -> Path:
+        """The private key that signs versions; its public half beside it, as .pub."""
+        return self.etc / "site.key"
+
+    @property
     def overrides(self) -> Path:
         """Sparse trees laid over images."""
         return self.var / "overrides"
@@ -145,7 +164,7 @@ class Settings:
 def default_settings(root: Path) -> Settings:
     """Settings of an empty si.toml."""
     empty = FileSettings()
-    return Settings(root=root, server=empty.server, install=empty.install, dns=empty.dns)
+    return _settings(root, empty)
 
 
 def load_settings(*, root: Path, config: Path | None) -> Settings:
@@ -164,4 +183,14 @@ def load_settings(*, root: Path, config: Path | None) -> Settings:
         raise ConfigInvalid(f"cannot read {path}: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as error:
         raise ConfigInvalid(f"{path}: {error}", hint="man si.toml lists the keys") from error
-    return Settings(root=root, server=read.server, install=read.install, dns=read.dns)
+    return _settings(root, read)
+
+
+def _settings(root: Path, read: FileSettings) -> Settings:
+    return Settings(
+        root=root,
+        server=read.server,
+        install=read.install,
+        dns=read.dns,
+        publish=read.publish,
+    )

@@ -261,3 +261,39 @@ class KeyNotFound(SIError):
     """A passphrase file that a layout names is not on the server."""
 
     exit_code = 52
+
+
+class VersionNotFound(SIError):
+    """No version of that number, or none published yet."""
+
+    exit_code = 60
+
+
+class VersionSpoiled(SIError):
+    """A version's bytes are not those that were published and signed."""
+
+    exit_code = 61
+
+
+class TreeChanged(SIError):
+    """The tree changed while it was being published."""
+
+    exit_code = 62
+
+
+class ManifestInvalid(SIError):
+    """A manifest that cannot be believed."""
+
+    exit_code = 63
+
+
+class VersionInUse(SIError):
+    """The version is the current one."""
+
+    exit_code = 64
+
+
+class CannotCarry(SIError):
+    """The tree has something that a pack cannot carry whole."""
+
+    exit_code = 65

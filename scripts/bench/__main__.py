@@ -12,6 +12,7 @@ from pathlib import Path
 from scripts.bench.capture import capture_rows
 from scripts.bench.flavor import flavor_rows
 from scripts.bench.install import install_rows
+from scripts.bench.publish import publish_rows
 from scripts.bench.row import Row
 from si.errors import SIError
 
@@ -19,6 +20,7 @@ SUBJECTS: dict[str, Callable[[Path], list[Row]]] = {
     "capture": capture_rows,
     "flavor": flavor_rows,
     "install": install_rows,
+    "publish": publish_rows,
 }
 OUTPUT = Path("build/bench.json")
 

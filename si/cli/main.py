@@ -14,6 +14,7 @@ COMMANDS = (
     "chroot",
     "client",
     "cpimage",
+    "diff",
     "getimage",
     "lint",
     "lsimage",
@@ -23,7 +24,9 @@ COMMANDS = (
     "mkdhcpserver",
     "monitor",
     "mvimage",
+    "publish",
     "rmimage",
+    "rollback",
     "server",
 )
 CLIENT_COMMANDS = ("prepareclient", "updateclient")

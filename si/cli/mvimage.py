@@ -9,18 +9,24 @@ from si.config import Settings
 from si.image.store import move_image
 from si.image.swap import sweep_old_trees
 from si.serve.rsyncd import write_rsyncd_conf
+from si.version.store import carry_versions, remove_versions
 
 
 @si_command("si-mvimage")
 @click.argument("source", metavar="SRC")
 @click.argument("destination", metavar="DST")
 def command(settings: Settings, *, source: str, destination: str) -> None:
-    """Rename image SRC to DST, with its layout, master script and override.
+    """Rename image SRC to DST, with its layout, master script, override and versions.
 
     Clients that cluster.xml gives the image SRC, and clients armed with it, are not changed.
     """
     sweep_old_trees(settings)
-    image = move_image(settings, source, destination)
+
+    def carry() -> None:
+        carry_versions(settings, source, destination)
+
+    image = move_image(settings, source, destination, beside=carry)
+    remove_versions(settings, source)
     write_rsyncd_conf(settings)
     click.echo(f"image {source} is now {image.name}, at {image.path}")
 

@@ -7,6 +7,7 @@ lock, fill a hidden tree and rename it, so that no name ever stands for half a t
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,6 +20,13 @@ from si.image.swap import leftovers, remove_tree, retire, staging_path
 from si.image.usage import refuse_mounts, refuse_use
 from si.names_check import check_name
 from si.system.run import run
+
+Beside = Callable[[], None]
+"""What a later stage does for an image in the same go, while its lock is held."""
+
+
+def _nothing() -> None:
+    """Nothing beside."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +102,12 @@ def load_image(settings: Settings, name: str) -> Image:
     return _load(settings, name)
 
 
-def copy_image(settings: Settings, source: str, destination: str) -> Image:
+def copy_image(
+    settings: Settings, source: str, destination: str, *, beside: Beside = _nothing
+) -> Image:
     """Copy an image with its layout, master script and override; every attribute is kept.
 
+    beside: called before the copy gets its name.
     Raises ImageExists, ImageNotFound, StoreLocked, ImageInUse (mounts in it), CommandFailed.
     """
     _check_two(source, destination)
@@ -113,6 +124,7 @@ def copy_image(settings: Settings, source: str, destination: str) -> Image:
             _rename_record(staging, destination)
             for old, new in pairs:
                 _copy_tree(old, new)
+            beside()
             staging.rename(settings.images / destination)
         except BaseException:
             for path in (staging, *(new for _old, new in pairs)):
@@ -121,9 +133,12 @@ def copy_image(settings: Settings, source: str, destination: str) -> Image:
     return load_image(settings, destination)
 
 
-def move_image(settings: Settings, source: str, destination: str) -> Image:
+def move_image(
+    settings: Settings, source: str, destination: str, *, beside: Beside = _nothing
+) -> Image:
     """Rename an image with its layout, master script and override.
 
+    beside: called before anything is renamed.
     Raises ImageExists, ImageNotFound, StoreLocked, ImageInUse.
     """
     _check_two(source, destination)
@@ -131,6 +146,7 @@ def move_image(settings: Settings, source: str, destination: str) -> Image:
         image = load_image(settings, source)
         refuse_use(image.path, source)
         _refuse_taken(settings, destination)
+        beside()
         for old, new in _companions(settings, source, destination):
             old.rename(new)
         image.path.rename(settings.images / destination)
@@ -138,21 +154,22 @@ def move_image(settings: Settings, source: str, destination: str) -> Image:
     return load_image(settings, destination)
 
 
-def remove_image(settings: Settings, name: str) -> None:
+def remove_image(settings: Settings, name: str, *, beside: Beside = _nothing) -> None:
     """Remove an image with its layout, master script, override, and what captures left.
 
-    Of an image that never came about, only the latter. Raises ImageNotFound, StoreLocked,
-    ImageInUse.
+    Of an image that never came about, only the latter. beside: called when nothing speaks against
+    it, before anything is removed. Raises ImageNotFound, StoreLocked, ImageInUse.
     """
     check_name("image", name)
     with lock_image(settings, name):
         left = leftovers(settings, name)
-        gone = () if left and not _exists(settings.images / name) else _retire(settings, name)
+        never = left and not _exists(settings.images / name)
+        gone = () if never else _retire(settings, name, beside)
         for tree in (*gone, *left):
             remove_tree(settings, tree)
 
 
-def _retire(settings: Settings, name: str) -> tuple[Path, ...]:
+def _retire(settings: Settings, name: str, beside: Beside) -> tuple[Path, ...]:
     """Take the names from an image and what stands beside it; gives the trees to remove."""
     image = load_image(settings, name)
     refuse_use(image.path, name)
@@ -161,6 +178,7 @@ def _retire(settings: Settings, name: str) -> tuple[Path, ...]:
     if override.is_dir() and not override.is_symlink():
         refuse_mounts(override, name)
         trees.append(override)
+    beside()
     gone = tuple(retire(tree, name) for tree in trees)
     for path in (layout_path(settings, name), script_path(settings, name)):
         path.unlink(missing_ok=True)

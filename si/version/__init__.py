@@ -1,0 +1,1 @@
+"""Stage 3: frozen, signed copies of an image, and what differs between them."""
