@@ -148,7 +148,7 @@ lacking() {
         fi
     done
     for program in $(needed_programs "$4"); do
-        grep -q "/$program\$" "$BOEL_STATE/initramfs" || echo "the program $program"
+        grep -q "/\(systemd-\)\{0,1\}$program\$" "$BOEL_STATE/initramfs" || echo "the program $program"
     done
 }
 
