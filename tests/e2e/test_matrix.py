@@ -16,7 +16,8 @@ from scripts.lab.rows import ROWS
 
 IN_CI: tuple[tuple[str, ...], ...] = ()
 FULL = (
-    ("uefi-nvme-xfs",), ("bios-logical",), ("bios-gpt",), ("uefi-raid1-lvm",), ("uefi-luks",), ("bios-btrfs",), ("sata-standard",),
+    ("uefi-nvme-xfs",), ("bios-logical",), ("bios-gpt",), ("uefi-raid1-lvm",),
+    ("uefi-luks",), ("bios-btrfs",), ("sata-standard",),
     ("uefi-4k",), ("to-smaller", "to-nvme-lvm", "to-raid1", "to-luks"),
 )  # fmt: skip
 """Rows that are installed from one golden client. Each row stands in one of the lists."""
