@@ -21,6 +21,7 @@ from si.layout.model import Layout
 from si.script.filesystems import mount_steps
 from si.script.header import identifier_value
 from si.script.identifiers import identifiers
+from si.script.layers import storage_files
 from si.script.plan import plan_disks
 from si.script.render import render_steps
 from tests.integration.boel.machine import Machine
@@ -61,8 +62,20 @@ def part(number: int, name: str, *, stops: bool) -> str:
     lines += [f"echo BEGIN{number}", "lsblk --json -o PATH,TYPE,MOUNTPOINTS", "echo TAGS"]
     lines += ["blkid -c /dev/null -o export", f"echo END{number}"]
     lines += ["needed_programs $(mounted_device /a) | sed 's/^/needs /'"]
+    lines += [sabotage(layout), f"echo AFTER{number}"]
     lines += ["unmount_all /a" if stops else "(stop_layers() { :; }; unmount_all /a)"]
     return "\n".join(lines) + "\n"
+
+
+def sabotage(layout: Layout) -> str:
+    """crypttab and mdadm.conf under the boot check: right, then one line too few or too many."""
+    right = ["rm -f /run/boel/arrays /run/boel/crypttab; mkdir -p /a/etc"]
+    right += [render_steps(storage_files(layout)), "configure_storage /a"]
+    arrays = "ARRAY /dev/md9 metadata=1.2 UUID=0a0b0c0d:0:0:0"
+    wrong = [f"[ ! -e /a/etc/crypttab ] || : >/a/etc/crypttab; echo '{arrays}' >>/a/etc/mdadm.conf"]
+    asked = [": >/run/boel/unresolved; list_tags; check_crypttab /a; check_arrays /a"]
+    asked += ["sed 's/^/unresolved: /' /run/boel/unresolved"]
+    return "\n".join([*right, "echo RIGHT", *asked, *wrong, "echo WRONG", *asked])
 
 
 @pytest.fixture(scope="module")
@@ -157,3 +170,15 @@ def test_an_array_that_lies_on_other_disks_too_is_refused(console: str) -> None:
 def test_what_an_initramfs_needs_is_known(console: str) -> None:
     after = console.split("END2\n", 1)[1].split("BEGIN3", 1)[0]
     assert "needs cryptsetup\nneeds lvm\n" in after
+
+
+@pytest.mark.parametrize("number", range(len(ORDER)))
+def test_a_line_too_few_and_one_too_many_are_named(console: str, number: int) -> None:
+    said = console.split(f"END{number}\n", 1)[1].split(f"AFTER{number}\n", 1)[0]
+    right, wrong = said.split("RIGHT\n", 1)[1].split("WRONG\n", 1)
+    assert "unresolved" not in right
+    assert "no array of this machine has the UUID 0a0b0c0d:0:0:0" in wrong
+    for crypt in load(ORDER[number]).crypts:
+        text = f"/etc/crypttab has no line for {crypt.name}, which the system lies in"
+        assert f"unresolved: {text}\n" in wrong
+    assert wrong.count("unresolved: ") == 1 + len(load(ORDER[number]).crypts)
