@@ -34,7 +34,9 @@ def attached(image: Path, *, read_only: bool = True) -> Iterator[Path]:
     mode = ["--read-only"] if read_only else []
     device = Path(run(["losetup", "--find", "--show", *mode, image]).text.strip())
     try:
-        # Not --update, which leaves out the last logical partition.
+        # Not --update, which leaves out the last logical partition; and --add refuses a number that
+        # an earlier image on this loop device, or the kernel itself, has left or made.
+        run(["partx", "--delete", device], check=False)
         run(["partx", "--add", device])
         yield device
     finally:
