@@ -197,7 +197,7 @@ def test_killed_with_9_it_leaves_nothing(root: Path, tree: Path) -> None:
         process.wait()
     wait_for(lambda: not inside(tree) and not mounts_below(tree))
     assert snapshot(tree) == before
-    assert si(root, "chroot", "web", "--", "sh", "-c", "exit 5").returncode == 5
+    assert si(root, "chroot", "--no-publish", "web", "--", "sh", "-c", "exit 5").returncode == 5
     assert sorted(path.name for path in tree.parent.iterdir()) == ["web"]
 
 
@@ -205,7 +205,7 @@ def test_ctrl_c_is_for_the_program_inside(root: Path, tree: Path) -> None:
     script = "trap 'exit 7' INT; echo ready; while :; do sleep 1; done"
     pid, terminal = pty.fork()
     if pid == 0:
-        words = si_words("chroot", "web", "--", "sh", "-c", script)
+        words = si_words("chroot", "--no-publish", "web", "--", "sh", "-c", script)
         os.execve(words[0], words, si_environment(root))
     seen = b""
     while b"ready" not in seen:
@@ -228,3 +228,13 @@ def test_its_script_is_clean_posix_shell() -> None:
         ["shellcheck", "--shell=sh", "-"], input=ENTER, text=True, capture_output=True, check=False
     )
     assert done.returncode == 0, done.stdout
+
+
+def test_leaving_may_publish(root: Path, tree: Path) -> None:
+    done = si(root, "chroot", "--publish", "web", "--", "sh", "-c", "echo new >/etc/motd")
+    assert done.returncode == 0 and "web@1: " in done.stdout, done.stderr
+    done = si(root, "chroot", "--publish", "web", "--", "sh", "-c", "echo more >/etc/motd; exit 3")
+    assert done.returncode == 3 and "not published" in done.stderr
+    assert si(root, "chroot", "web", "--", "id").returncode == 0
+    assert si(root, "diff", "web@1").stdout == "~ /etc/motd (contents, time)\n"
+    assert si(root, "chroot", "--publish", "--no-publish", "web").returncode == 2
