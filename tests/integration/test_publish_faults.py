@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from si.config import Settings
+from si.config import Settings, load_settings
 from si.errors import (
     ImageInUse,
     ImageNotFound,
@@ -50,7 +50,11 @@ finally:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Settings:
-    return make_store(tmp_path / "server")
+    """A store that keeps every version, so that each one a test made can be looked at."""
+    made = make_store(tmp_path / "server")
+    made.etc.mkdir(parents=True, exist_ok=True)
+    (made.etc / "si.toml").write_text("[publish]\nkeep = 100\n")
+    return load_settings(root=made.root, config=None)
 
 
 def publish_and_kill(settings: Settings, at: int) -> subprocess.CompletedProcess[str]:
