@@ -59,12 +59,7 @@ class Story:
 
     def play(self) -> None:
         """All phases. Raises LabError when one cannot go on; failed checks are in the report."""
-        self.set_up()
-        self.prepare_golden()
-        self.capture()
-        self.build_flavor()
-        self.arm()
-        self.install()
+        self.play_install()
         self.prove()
         self.boot()
         self.patch()
