@@ -45,12 +45,11 @@ def _measure(folder: Path, port: int, *, again: bool) -> tuple[list[float], list
                "--golden-client", "127.0.0.1", "--port", str(port), "--yes", "--quiet"]  # fmt: skip
     rsync = ["rsync", "-aHAXS", "--numeric-ids", "--delete",
              f"rsync://127.0.0.1:{port}/root/", f"{copy}/"]  # fmt: skip
+    pair = [(ours, command, root), (bare, rsync, copy)]
     for number in range(RUNS):
-        if not again:
-            shutil.rmtree(root, ignore_errors=True)
-            shutil.rmtree(copy, ignore_errors=True)
-        pair = [(ours, command), (bare, rsync)]
-        for times, argv in pair if number % 2 else reversed(pair):
+        for times, argv, written in pair if number % 2 else reversed(pair):
+            if not again:
+                shutil.rmtree(written, ignore_errors=True)
             os.sync()  # what the one left to write must not be charged to the other
             times.append(seconds_of(lambda argv=argv: run(argv)))  # type: ignore[misc]
     return ours, bare

@@ -26,7 +26,8 @@ LAYOUT_BYTES = 84 * MIB
 CLIENTS = ("cut", "thrice", "broken", "rearmed", "survivor", "small", "diskless", "readonly")
 SCRIPT_WORDS = "the pressure of tyre 3 is 17"
 LEFT_OUT = (
-    "/usr/lib/modules/*/kernel/*", "/usr/lib/python3.11/*", "/usr/bin/python3.11", "/usr/lib/udev/*",
+    "/usr/lib/modules/*/kernel/*", "/usr/lib/python3.11/*", "/usr/bin/python3.11",
+    "/usr/lib/udev/*",
     "/usr/lib/x86_64-linux-gnu/gconv/*", "/usr/share/zoneinfo/*", "/usr/lib/apt/*",
     "/usr/sbin/dhclient", "/usr/bin/ssh", "/usr/bin/zstd", "/usr/share/grub/*",
     "/usr/lib/x86_64-linux-gnu/systemd/*", "/usr/lib/systemd/*", "/boot/System.map*",
