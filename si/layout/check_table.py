@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from si.layout.capacity import LEAST_ANY, NOTHING, least_bytes
 from si.layout.disks import NO_NUMBER
-from si.layout.geometry import Geometry, end_mib, place, smallest_disk
+from si.layout.fitting import smallest_disk
+from si.layout.geometry import Geometry, end_mib, most_mib, place
 from si.layout.model import (
     MIB,
     Disk,
@@ -82,6 +83,14 @@ def least_sizes(disk: Disk, layout: Layout, content: Mapping[str, int] = NOTHING
         needed = LEAST_ANY if circular else least_bytes(path, layout, content)
         least[part.number] = -(-max(needed, part.least or 0) // MIB)
     return least
+
+
+def too_small(disk: Disk, least_mib: Mapping[int, int]) -> Iterator[Partition]:
+    """Partitions whose bound keeps them below their least size, on a disk of any size."""
+    for part in disk.partitions:
+        most = most_mib(part, disk)
+        if most is not None and most < least_mib.get(part.number, 0):
+            yield part
 
 
 def _numbers(disk: Disk) -> Found:
@@ -162,9 +171,7 @@ def _bounds(disk: Disk) -> Found:
         if isinstance(part.size, Fixed) and bounds != (None, None):
             yield line, 'min and max need a size that varies: write size="*" or a percentage'
         elif part.least is not None and part.most is not None and part.least > part.most:
-            yield line, f"min is {format_bytes(part.least)}, more than max"
-    if disk.alignment % MIB or not disk.alignment:
-        yield disk.source_line, "alignment is no multiple of 1MiB: write 1MiB or 4MiB"
+            yield line, f"min is {format_bytes(part.least)}, more than max: make max larger"
     if disk.sector not in (None, 512, 4096):
         yield disk.source_line, f'sector="{disk.sector}" is neither 512 nor 4096'
 
@@ -181,7 +188,14 @@ def _choice(disk: Disk) -> Found:
 def _fit(disk: Disk, layout: Layout) -> Found:
     geometry = place(disk)
     logical = [part for part in disk.partitions if part.kind is PartitionKind.LOGICAL]
-    needed = smallest_disk(geometry, least_sizes(disk, layout))
+    least = least_sizes(disk, layout)
+    small = list(too_small(disk, least))
+    for part in small:
+        text = f"max={format_bytes(part.most or 0)} is less than what must fit into it"
+        yield part.source_line, f"{text}: make it {least[part.number]}MiB at least"
+    if small:
+        return
+    needed = smallest_disk(geometry, least)
     if needed is None and logical:
         line = logical[-1].source_line
         yield line, f"{disk.device}: the logical partitions do not fit into the extended one"
@@ -195,7 +209,7 @@ def _fit(disk: Disk, layout: Layout) -> Found:
 def _too_large(geometry: Geometry) -> int:
     """The line of the first partition that passes the end of the golden client's disk."""
     disk = geometry.disk
-    end = end_mib(disk.capacity or 0)
+    end = end_mib(disk, disk.capacity or 0)
     shares = geometry.shares(end)
     for extent in geometry.extents:
         if extent.end.at(end, shares) > end:

@@ -11,7 +11,8 @@ from dataclasses import replace
 
 from si.client.record import Facts
 from si.layout.check_table import least_sizes
-from si.layout.geometry import place, smallest_disk
+from si.layout.fitting import smallest_disk
+from si.layout.geometry import place
 from si.layout.inventory import FoundDisk, FoundPartition, Inventory, take_inventory
 from si.layout.model import MIB, Disk, LabelType, Layout, partition_path
 from si.layout.sizes import format_bytes

@@ -38,6 +38,7 @@ _DEVICE = re.compile(r"/dev/[A-Za-z0-9][A-Za-z0-9._:+@-]*(?:/[A-Za-z0-9][A-Za-z0
 _GUID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 _MSDOS_ID = re.compile(r"(?:0x)?[0-9A-Fa-f]{1,2}")
 _IGNORED_FLAGS = ("palo", "hp-service", "diag", "no_automount")
+_MOST_ALIGNMENT = 1024 * MIB
 _FLAVORS = ("grub2", "grub", "systemd", "rEFInd", "clover")
 
 
@@ -53,7 +54,7 @@ def read_disk(element: etree._Element, faults: Faults, memberships: Memberships)
     capacity = _read_bytes(found, "capacity")
     rule = _read_rule(found)
     keep = found.yes("keep") or False
-    alignment = _read_bytes(found, "alignment") or MIB
+    alignment = _read_alignment(found)
     sector = found.number("sector")
     found.finish()
     frame = _Frame(device or NO_DEVICE, label, unit, memberships)
@@ -145,6 +146,14 @@ def _read_bytes(found: Attributes, name: str) -> int | None:
     except SizeInvalid as error:
         found.problem(f"{name}: {error}")
         return None
+
+
+def _read_alignment(found: Attributes) -> int:
+    alignment = _read_bytes(found, "alignment")
+    if alignment is not None and (alignment % MIB or alignment > _MOST_ALIGNMENT):
+        found.problem("alignment is no multiple of 1MiB up to 1GiB: write 1MiB or 4MiB")
+        return MIB
+    return alignment or MIB
 
 
 def _read_rule(found: Attributes) -> DiskRule | None:

@@ -11,6 +11,12 @@ shell arithmetic, so that what the tests try is what the client computes.
 Fixed sizes are rounded up to whole MiB. Each logical partition is preceded by 1 MiB that holds its
 own table; percentages of logical partitions include it.
 
+A disk with a larger `alignment` has that as its step in place of 1 MiB: partitions begin at
+multiples of it, shares and the end of the disk are rounded down to it, and a fixed size that is no
+multiple of it leaves a gap before the next partition. A partition with `max` stops growing there:
+a share leaves more to the `*`, and what follows a `*` moves up to it, so that the end of the disk
+is what stays free.
+
 Documents written by hand hold sizes that together slightly exceed the disk they were written for.
 The rule: where nothing is `*` or a percentage and the capacity of the golden client's disk is
 known, the last partition shrinks to fit that disk, if no more than a tenth of the disk is missing
@@ -20,6 +26,7 @@ fixed extended one. More than that is an error, and so is a client's disk that i
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -33,10 +40,7 @@ from si.layout.model import (
     Rest,
 )
 
-FIRST_MIB = 1
 LAST_MIB = 1
-LOGICAL_GAP_MIB = 1
-_MOST_MIB = 2**42
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,20 +54,25 @@ class Offset:
 
     def add(self, other: Offset) -> Offset:
         """This position moved up by a length."""
-        return Offset(
-            self.mib + other.mib, self.from_end, self.plus + other.plus, self.minus + other.minus
-        )
+        plus, minus = _settle(self.plus + other.plus, self.minus + other.minus)
+        return Offset(self.mib + other.mib, self.from_end, plus, minus)
 
     def take(self, other: Offset) -> Offset:
-        """This position moved down by a length."""
-        return Offset(
-            self.mib - other.mib, self.from_end, self.plus + other.minus, self.minus + other.plus
-        )
+        """This position moved down by a length, or the length from another position to this."""
+        plus, minus = _settle(self.plus + other.minus, self.minus + other.plus)
+        from_end = self.from_end and not other.from_end
+        return Offset(self.mib - other.mib, from_end, plus, minus)
 
     def at(self, end_mib: int, shares: Mapping[int, int]) -> int:
         """The position in MiB on a disk with this end and these shares."""
         total = self.mib + (end_mib if self.from_end else 0)
         return total + sum(shares[n] for n in self.plus) - sum(shares[n] for n in self.minus)
+
+
+def _settle(plus: tuple[int, ...], minus: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
+    """Without what is both added and taken away."""
+    added, taken = Counter(plus), Counter(minus)
+    return tuple((added - taken).elements()), tuple((taken - added).elements())
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,31 +85,53 @@ class Extent:
 
 
 @dataclass(frozen=True, slots=True)
+class Share:
+    """The length of a partition that depends on the disk: a percentage of it, or a length that the
+    others of its row leave over, and never more than `most_mib`."""
+
+    number: int
+    of: Percent | Offset
+    most_mib: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Geometry:
     """The extents of one disk in their order on it, and what was cut off the last partition."""
 
     disk: Disk
     extents: tuple[Extent, ...]
+    varying: tuple[Share, ...]
+    """Each after those that it depends on."""
     shrunk_mib: Mapping[int, int]
     """MiB taken off a partition so that it fits, by partition number."""
 
     def shares(self, end_mib: int) -> dict[int, int]:
-        """MiB of each percentage on a disk with this end."""
-        return {
-            partition.number: share_mib(partition.size, end_mib)
-            for partition in self.disk.partitions
-            if isinstance(partition.size, Percent)
-        }
+        """MiB of each share on a disk with this end."""
+        found: dict[int, int] = {}
+        step = step_mib(self.disk)
+        for share in self.varying:
+            length = (
+                share_mib(share.of, end_mib, step)
+                if isinstance(share.of, Percent)
+                else share.of.at(end_mib, found)
+            )
+            found[share.number] = length if share.most_mib is None else min(length, share.most_mib)
+        return found
 
 
-def end_mib(disk_bytes: int) -> int:
-    """The first MiB that no partition may use on a disk of this many bytes."""
-    return disk_bytes // MIB - LAST_MIB
+def step_mib(disk: Disk) -> int:
+    """MiB that every position of a beginning is a multiple of."""
+    return disk.alignment // MIB
 
 
-def share_mib(size: Percent, end: int) -> int:
+def end_mib(disk: Disk, disk_bytes: int) -> int:
+    """The first MiB that no partition may use when the disk has this many bytes."""
+    return _down(disk_bytes // MIB - LAST_MIB, step_mib(disk))
+
+
+def share_mib(size: Percent, end: int, step: int = 1) -> int:
     """MiB of a percentage of the disk."""
-    return (end - FIRST_MIB) * size.hundredths // 10_000
+    return _down((end - step) * size.hundredths // 10_000, step)
 
 
 def fixed_mib(size: Fixed) -> int:
@@ -108,67 +139,96 @@ def fixed_mib(size: Fixed) -> int:
     return -(-size.size // MIB)
 
 
+def most_mib(partition: Partition, disk: Disk) -> int | None:
+    """The MiB beyond which a partition does not grow: whole steps."""
+    return None if partition.most is None else _down(partition.most // MIB, step_mib(disk))
+
+
+def _down(mib: int, step: int) -> int:
+    return mib // step * step
+
+
 def place(disk: Disk) -> Geometry:
     """Positions of all partitions of a disk. The disk must be free of what `check` refuses."""
     shrunk: dict[int, int] = {}
+    step = step_mib(disk)
+    varying = [
+        Share(part.number, part.size, _most_share(part, disk))
+        for part in disk.partitions
+        if isinstance(part.size, Percent)
+    ]
     top = [part for part in disk.partitions if part.kind is not PartitionKind.LOGICAL]
-    extents = _place_row(top, Offset(FIRST_MIB), Offset(0, from_end=True), gap=0)
+    row = _Row(disk, Offset(step), Offset(0, from_end=True), gap=0)
+    extents = row.place(top, varying)
     if disk.capacity is not None:
-        extents = _shrink_last(extents, Offset(end_mib(disk.capacity)), shrunk)
+        extents = _shrink_last(extents, Offset(end_mib(disk, disk.capacity)), shrunk)
     extended = next((e for e in extents if e.partition.kind is PartitionKind.EXTENDED), None)
     logical = [part for part in disk.partitions if part.kind is PartitionKind.LOGICAL]
     if extended is not None:
-        inner = _place_row(logical, extended.start, extended.end, gap=LOGICAL_GAP_MIB)
+        end = replace(extended.end, mib=_down(extended.end.mib, step))
+        inner = _Row(disk, extended.start, end, gap=step).place(logical, varying)
         extents += _shrink_last(inner, extended.end, shrunk)
-    return Geometry(disk, tuple(extents), shrunk)
+    return Geometry(disk, tuple(extents), tuple(varying), shrunk)
 
 
-def smallest_disk(geometry: Geometry, least_mib: Mapping[int, int]) -> int | None:
-    """Bytes of the smallest disk on which everything fits; None when it fits on none.
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """The partitions beside each other from `start` to `end`, with `gap` MiB before each."""
 
-    `least_mib` says, by partition number, how small a partition without fixed size may become.
-    """
-    low, high = FIRST_MIB, _MOST_MIB
-    if not _fits(geometry, high, least_mib):
-        return None
-    while low < high:
-        middle = (low + high) // 2
-        if _fits(geometry, middle, least_mib):
-            high = middle
-        else:
-            low = middle + 1
-    return low * MIB
+    disk: Disk
+    start: Offset
+    end: Offset
+    gap: int
+
+    def place(self, partitions: list[Partition], varying: list[Share]) -> list[Extent]:
+        """Their extents; a `*` with a bound is put behind `varying`, and is a share from then."""
+        rest = next((part for part in partitions if isinstance(part.size, Rest)), None)
+        if rest is not None and rest.most is not None:
+            others = [part for part in partitions if part is not rest]
+            varying.append(Share(rest.number, self._left(others), most_mib(rest, self.disk)))
+            rest = None
+        at = len(partitions) if rest is None else partitions.index(rest)
+        extents, cursor, space = [], self.start, Offset(self.gap)
+        for partition in partitions[:at]:
+            begin = cursor.add(space)
+            extents.append(Extent(partition, begin, begin.add(self._length(partition))))
+            cursor = begin.add(self._slot(partition))
+        tail, end = [], self.end
+        for partition in reversed(partitions[at + 1 :]):
+            begin = end.take(self._slot(partition))
+            tail.append(Extent(partition, begin, begin.add(self._length(partition))))
+            end = begin.take(space)
+        if rest is not None:
+            extents.append(Extent(rest, cursor.add(space), end))
+        return [*extents, *reversed(tail)]
+
+    def _left(self, others: list[Partition]) -> Offset:
+        """What others leave over for one more."""
+        left = self.end.take(self.start).take(Offset(self.gap))
+        for partition in others:
+            left = left.take(Offset(self.gap)).take(self._slot(partition))
+        return left
+
+    def _slot(self, partition: Partition) -> Offset:
+        """How far behind its beginning the next may begin."""
+        length, step = self._length(partition), step_mib(self.disk)
+        return replace(length, mib=-_down(-length.mib, step))
+
+    def _length(self, partition: Partition) -> Offset:
+        match partition.size:
+            case Fixed() as size:
+                return Offset(fixed_mib(size))
+            case Percent():
+                return Offset(-self.gap, plus=(partition.number,))
+            case Rest():
+                return Offset(0, plus=(partition.number,))
 
 
-def _place_row(
-    partitions: list[Partition], start: Offset, end: Offset, *, gap: int
-) -> list[Extent]:
-    rest = next((n for n, part in enumerate(partitions) if isinstance(part.size, Rest)), None)
-    before = partitions if rest is None else partitions[:rest]
-    after = [] if rest is None else partitions[rest + 1 :]
-    extents, cursor, space = [], start, Offset(gap)
-    for partition in before:
-        begin = cursor.add(space)
-        cursor = begin.add(_length(partition, gap))
-        extents.append(Extent(partition, begin, cursor))
-    tail: list[Extent] = []
-    for partition in reversed(after):
-        begin = end.take(_length(partition, gap))
-        tail.append(Extent(partition, begin, end))
-        end = begin.take(space)
-    if rest is not None:
-        extents.append(Extent(partitions[rest], cursor.add(space), end))
-    return [*extents, *reversed(tail)]
-
-
-def _length(partition: Partition, gap: int) -> Offset:
-    match partition.size:
-        case Fixed() as size:
-            return Offset(fixed_mib(size))
-        case Percent():
-            return Offset(-gap, plus=(partition.number,))
-        case Rest():
-            raise ValueError("only one partition of a row can take the rest")
+def _most_share(partition: Partition, disk: Disk) -> int | None:
+    """A percentage of a logical partition includes the space before it."""
+    most = most_mib(partition, disk)
+    logical = partition.kind is PartitionKind.LOGICAL
+    return most + step_mib(disk) if most is not None and logical else most
 
 
 def _shrink_last(extents: list[Extent], limit: Offset, shrunk: dict[int, int]) -> list[Extent]:
@@ -185,22 +245,3 @@ def _shrink_last(extents: list[Extent], limit: Offset, shrunk: dict[int, int]) -
         return extents
     shrunk[last.partition.number] = missing
     return [*extents[:-1], replace(last, end=limit)]
-
-
-def _fits(geometry: Geometry, disk_mib: int, least_mib: Mapping[int, int]) -> bool:
-    end = end_mib(disk_mib * MIB)
-    shares = geometry.shares(end)
-    row_end = {False: FIRST_MIB, True: FIRST_MIB}
-    extended = (FIRST_MIB, end)
-    for extent in geometry.extents:
-        begin, stop = extent.start.at(end, shares), extent.end.at(end, shares)
-        logical = extent.partition.kind is PartitionKind.LOGICAL
-        if extent.partition.kind is PartitionKind.EXTENDED:
-            extended = (begin, stop)
-        floor = max(row_end[logical], extended[0] if logical else FIRST_MIB)
-        ceiling = extended[1] if logical else end
-        least = least_mib.get(extent.partition.number, 1)
-        if begin < floor or stop > ceiling or stop - begin < least:
-            return False
-        row_end[logical] = stop
-    return True

@@ -31,9 +31,7 @@ class Feature(StrEnum):
     ALIGNMENT = "alignment"
 
 
-PENDING = frozenset(
-    (Feature.SYSTEMD_BOOT, Feature.RULE, Feature.KEEP, Feature.MOST, Feature.ALIGNMENT)
-)
+PENDING = frozenset((Feature.SYSTEMD_BOOT, Feature.RULE, Feature.KEEP))
 
 
 def pending_features(layout: Layout) -> Found:

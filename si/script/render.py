@@ -32,7 +32,7 @@ _SPECIAL_IN_QUOTES = re.compile(r'[\\"$`]')
 _SPECIAL_IN_HEREDOC = re.compile(r"[\\$`]")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _NAME_GOES_ON = re.compile(r"[A-Za-z0-9_]")
-_EXPRESSION = re.compile(r"[A-Za-z0-9_+*/() -]+")
+_EXPRESSION = re.compile(r"[A-Za-z0-9_+*/()<?: -]+")
 
 
 def render_steps(steps: Iterable[Step]) -> str:

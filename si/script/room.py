@@ -12,7 +12,10 @@ from types import MappingProxyType
 
 from si.errors import Problem
 from si.layout.capacity import capacity
-from si.layout.model import MIB, Filesystem, FilesystemType, Layout
+from si.layout.check_table import least_sizes, too_small
+from si.layout.fitting import smallest_disk
+from si.layout.geometry import place
+from si.layout.model import MIB, Disk, Filesystem, FilesystemType, Layout, partition_path
 from si.layout.sizes import format_bytes
 
 UNMEASURED: Mapping[str, int] = MappingProxyType({})
@@ -39,9 +42,12 @@ def needed_bytes(layout: Layout, content: Mapping[str, int]) -> dict[str, int]:
 
 
 def room_problems(layout: Layout, content: Mapping[str, int], file: str) -> Iterator[Problem]:
-    """Devices of one size on every disk that are smaller than what has to go into them."""
+    """Devices that are smaller than what has to go into them, on a disk of any size."""
     if layout.circular_layers:
         return
+    for disk in layout.disks:
+        for line, text in _bound(disk, layout, content):
+            yield Problem(file, line, text)
     for filesystem in filled(layout):
         size = content.get(filesystem.mount_point, 0)
         room = capacity(filesystem.device, layout)
@@ -51,6 +57,20 @@ def room_problems(layout: Layout, content: Mapping[str, int], file: str) -> Iter
                 f"{filesystem.mount_point} takes {-(-size // MIB)} MiB: make it larger"
             )
             yield Problem(file, _line(filesystem, layout), text)
+
+
+def _bound(disk: Disk, layout: Layout, content: Mapping[str, int]) -> Iterator[tuple[int, str]]:
+    """Partitions that may not grow to what the image needs: by a bound of their own, or by that of
+    the extended partition that they lie in."""
+    least = least_sizes(disk, layout, needed_bytes(layout, content))
+    small = list(too_small(disk, least))
+    for part in small:
+        path = partition_path(disk.device, part.number)
+        text = f"{path} has {format_bytes(part.most or 0)} at most, but what the image holds there"
+        yield part.source_line, f"{text} takes {least[part.number]} MiB: make max larger"
+    if not small and smallest_disk(place(disk), least) is None:
+        text = f"what the image holds has no room on {disk.device}, however large the disk is"
+        yield disk.source_line, f"{text}: make its partitions larger"
 
 
 def _line(filesystem: Filesystem, layout: Layout) -> int:

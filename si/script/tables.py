@@ -11,7 +11,16 @@ import re
 from collections.abc import Iterator, Mapping
 
 from si.layout.check_table import least_sizes
-from si.layout.geometry import FIRST_MIB, LAST_MIB, Extent, Geometry, Offset, place, smallest_disk
+from si.layout.fitting import smallest_disk
+from si.layout.geometry import (
+    LAST_MIB,
+    Extent,
+    Geometry,
+    Offset,
+    Share,
+    place,
+    step_mib,
+)
 from si.layout.model import (
     MIB,
     Disk,
@@ -85,11 +94,29 @@ def _measure(geometry: Geometry) -> Iterator[Step]:
         return
     name = _slug(disk.device)
     yield Capture(f"{name}_bytes", ("blockdev", "--getsize64", disk.device))
-    yield Assign(f"{name}_end", Arithmetic(f"{name}_bytes / {MIB} - {LAST_MIB}"))
-    for part in disk.partitions:
-        if isinstance(part.size, Percent):
-            share = f"({name}_end - {FIRST_MIB}) * {part.size.hundredths} / 10000"
-            yield Assign(_share_variable(disk, part.number), Arithmetic(share))
+    end = f"{name}_bytes / {MIB} - {LAST_MIB}"
+    yield Assign(f"{name}_end", Arithmetic(_whole_steps(end, disk)))
+    for share in geometry.varying:
+        yield from _measure_share(share, disk)
+
+
+def _measure_share(share: Share, disk: Disk) -> Iterator[Step]:
+    variable = _share_variable(disk, share.number)
+    if isinstance(share.of, Percent):
+        usable = f"({_slug(disk.device)}_end - {step_mib(disk)})"
+        length = _whole_steps(f"{usable} * {share.of.hundredths} / 10000", disk)
+    else:
+        length = _sum(share.of, disk)
+    yield Assign(variable, Arithmetic(length))
+    if share.most_mib is not None:
+        bound = f"{variable} < {share.most_mib} ? {variable} : {share.most_mib}"
+        yield Assign(variable, Arithmetic(bound))
+
+
+def _whole_steps(length: str, disk: Disk) -> str:
+    """An expression rounded down to the disk's alignment."""
+    step = step_mib(disk)
+    return length if step == 1 else f"({length}) / {step} * {step}"
 
 
 def _subcommands(geometry: Geometry, layout: Layout) -> Iterator[tuple[Word, ...]]:
@@ -174,13 +201,17 @@ def _identify(disk: Disk) -> Iterator[Step]:
 def _position(offset: Offset, disk: Disk) -> Word:
     if _is_plain(offset) and not offset.from_end:
         return f"{offset.mib}MiB"
+    return (Arithmetic(_sum(offset, disk)), "MiB")
+
+
+def _sum(offset: Offset, disk: Disk) -> str:
     name = _slug(disk.device)
     terms = [f"+ {name}_end"] if offset.from_end else []
     terms += [f"+ {_share_variable(disk, number)}" for number in offset.plus]
     terms += [f"- {_share_variable(disk, number)}" for number in offset.minus]
     if offset.mib:
         terms.append(f"{'-' if offset.mib < 0 else '+'} {abs(offset.mib)}")
-    return (Arithmetic(" ".join(terms).removeprefix("+ ")), "MiB")
+    return " ".join(terms).removeprefix("+ ")
 
 
 def _is_plain(offset: Offset) -> bool:

@@ -150,7 +150,7 @@ def check_geometry(disk: Disk, size: int) -> None:
     sector = table["sectorsize"]
     found = {entry["node"]: entry for entry in table["partitions"]}
     geometry = place(disk)
-    end = end_mib(size)
+    end = end_mib(disk, size)
     shares = geometry.shares(end)
     assert len(found) == len(disk.partitions)
     for extent in geometry.extents:
@@ -178,7 +178,7 @@ def check_filesystems(layout: Layout, values: dict[str, str]) -> None:
                 assert found["UUID"] == values[variable]
 
 
-SIZES = {"percent": (3000, 700), "virtio-boot": (4096,), "logical": (1700,)}
+SIZES = {"percent": (3000, 700), "virtio-boot": (4096,), "logical": (1700,), "bounds": (7003,)}
 
 
 def example(name: str, loops: Loops, *, extra: int = 0) -> tuple[Layout, dict[str, int]]:
@@ -248,6 +248,14 @@ def test_a_disk_that_is_no_whole_number_of_mib(loops: Loops, tmp_path: Path) -> 
     layout, sizes = example("gpt-bios", loops, extra=300 * 512)
     apply(layout, tmp_path)
     check_geometry(layout.disks[0], sizes[layout.disks[0].device])
+
+
+def test_bounds_on_a_large_disk(loops: Loops, tmp_path: Path) -> None:
+    size = 90_001 * MIB
+    layout = load_layout((EXAMPLES / "bounds.xml").read_bytes(), "bounds")
+    layout = on_devices(layout, {"/dev/sda": loops.add(size)})
+    apply(layout, tmp_path)
+    check_geometry(layout.disks[0], size)
 
 
 def test_types_flags_and_names(loops: Loops, tmp_path: Path) -> None:
@@ -343,10 +351,11 @@ def test_labels_survive_shell_and_mkfs(loops: Loops, tmp_path: Path) -> None:
     assert run(["blkid", "-p", "-s", "LABEL", "-o", "value", f"{device}p1"]) == f"{label}\n"
 
 
+@pytest.mark.parametrize("name", ["logical", "bounds"])
 def test_the_smallest_disk_that_is_let_through_is_large_enough(
-    loops: Loops, tmp_path: Path
+    name: str, loops: Loops, tmp_path: Path
 ) -> None:
-    layout = load_layout((EXAMPLES / "logical.xml").read_bytes(), "logical")
+    layout = load_layout((EXAMPLES / f"{name}.xml").read_bytes(), name)
     size = least_disk_bytes(layout.disks[0], layout)
     layout = on_devices(layout, {"/dev/sda": loops.add(size)})
     apply(layout, tmp_path)

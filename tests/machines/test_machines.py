@@ -45,7 +45,7 @@ def test_on_the_same_disk_the_partitions_are_the_same(facts: Facts) -> None:
     for disk in infer_layout(facts).disks:
         assert disk.capacity is not None
         geometry = place(disk)
-        end = end_mib(disk.capacity)
+        end = end_mib(disk, disk.capacity)
         shares = geometry.shares(end)
         for extent in geometry.extents:
             found = recorded(facts, disk, extent.partition.number)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from hypothesis import strategies as st
 
 from si.layout.model import (
@@ -55,8 +57,8 @@ def sizes(draw: st.DrawFn, count: int) -> list[Size]:
 
 
 @st.composite
-def gpt_disks(draw: st.DrawFn, device: str) -> Disk:
-    """GPT, numbers in any order and with gaps."""
+def gpt_disks(draw: st.DrawFn, device: str, *, most: tuple[int, ...] = (10**12,)) -> Disk:
+    """GPT, numbers in any order and with gaps; a size that varies may be bound by one of `most`."""
     count = draw(st.integers(1, 5))
     numbers = draw(st.lists(st.integers(2, 9), min_size=count, max_size=count, unique=True))
     grub = Partition(1, Fixed(MIB), flags=(Flag.BIOS_GRUB,))
@@ -68,7 +70,7 @@ def gpt_disks(draw: st.DrawFn, device: str) -> Disk:
             name=draw(NAMES),
             type_id=draw(st.sampled_from([None, "4F68BCE3-E8CD-4DB1-96E7-FBCAF984B709"])),
             least=None if isinstance(size, Fixed) else draw(st.sampled_from([None, 64 * MIB])),
-            most=None if isinstance(size, Fixed) else draw(st.sampled_from([None, 10**12])),
+            most=None if isinstance(size, Fixed) else draw(st.sampled_from([None, *most])),
         )
         for number, size in zip(numbers, draw(sizes(count)), strict=True)
     ]
@@ -84,7 +86,7 @@ def gpt_disks(draw: st.DrawFn, device: str) -> Disk:
 
 
 @st.composite
-def msdos_disks(draw: st.DrawFn, device: str) -> Disk:
+def msdos_disks(draw: st.DrawFn, device: str, *, most: tuple[int, ...] = (10**12,)) -> Disk:
     """msdos, perhaps with logical partitions, always room for a root."""
     count = draw(st.integers(1, 3))
     numbers = draw(st.lists(st.integers(1, 4), min_size=count, max_size=count, unique=True))
@@ -101,7 +103,15 @@ def msdos_disks(draw: st.DrawFn, device: str) -> Disk:
             row[at] = Partition(row[at].number, size, PartitionKind.EXTENDED)
             inner = draw(sizes(draw(st.integers(1, 4))))
             row += [Partition(5 + n, s, PartitionKind.LOGICAL) for n, s in enumerate(inner)]
-    return Disk(device, LabelType.MSDOS, tuple(row), draw(CAPACITY))
+    row = [
+        part
+        # What lies in a bound extended partition may be more than it.
+        if isinstance(part.size, Fixed) or part.kind is PartitionKind.EXTENDED
+        else dataclasses.replace(part, most=draw(st.sampled_from([None, *most])))
+        for part in row
+    ]
+    alignment = draw(st.sampled_from([MIB, 4 * MIB]))
+    return Disk(device, LabelType.MSDOS, tuple(row), draw(CAPACITY), alignment=alignment)
 
 
 RULES = st.builds(
@@ -118,7 +128,8 @@ CAPACITY = st.one_of(st.none(), st.integers(2**50, 2**52))
 def disks(draw: st.DrawFn) -> Disk:
     """One disk of either kind."""
     device = draw(st.sampled_from(DEVICES))
-    return draw(st.one_of(gpt_disks(device), msdos_disks(device)))
+    most = (101 * MIB, 256 * MIB + 5, 10**12)
+    return draw(st.one_of(gpt_disks(device, most=most), msdos_disks(device, most=most)))
 
 
 @st.composite
@@ -216,8 +227,6 @@ def _root(device: str) -> Filesystem:
 
 
 def _numbered(entry: Entry, order: int) -> Entry:
-    import dataclasses
-
     return dataclasses.replace(entry, order=order)
 
 

@@ -162,6 +162,11 @@ CASES = {
         'num="6" size="*" min="9GiB" max="8GiB"',
         "8: min is 9GiB, more than max",
     ),
+    "a bound that is too low": (
+        'num="6" size="4000"',
+        'num="6" size="*" max="9MiB"',
+        "8: max=9MiB is less than what must fit into it: make it 128MiB at least",
+    ),
     "alignment": ('"MiB">', '"MiB" alignment="4096B">', "2: alignment is no multiple of 1MiB"),
     "sector": ('"MiB">', '"MiB" sector="520">', '2: sector="520" is neither 512 nor 4096'),
     "a rule and a name": ('"MiB">', '"MiB" choose="largest">', "2: /dev/vda is chosen by rule"),

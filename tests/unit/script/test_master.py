@@ -131,6 +131,30 @@ def test_a_partition_must_hold_its_part_of_the_image(layout: Layout) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (
+            {"/": 61440 * MIB},
+            "web.xml:7: /dev/sda6 has 60GiB at most, but what the image holds there takes "
+            "67648 MiB: make max larger",
+        ),
+        (
+            {"/": 5000 * MIB, "/var": 4000 * MIB},
+            "web.xml:3: what the image holds has no room on /dev/sda, however large the disk is: "
+            "make its partitions larger",
+        ),
+    ],
+)
+def test_bounds_must_let_the_image_in(content: dict[str, int], says: str) -> None:
+    text = (ROOT / "schemas/examples/bounds.xml").read_text()
+    bounds = load_layout(text.replace('"*" p_type="ext', '"11GiB" p_type="ext'), "web.xml")
+    make_master(bounds, image="web", layout_name="web.xml", content={"/": 2000 * MIB})
+    with pytest.raises(DocumentInvalid) as caught:
+        make_master(bounds, image="web", layout_name="web.xml", content=content)
+    assert [str(problem) for problem in caught.value.problems] == [says]
+
+
 def test_a_script_is_written_and_written_again(tmp_path: Path, layout: Layout) -> None:
     settings = default_settings(tmp_path)
     path = install_script(settings, "web", master(layout), force=False)
