@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import click
 
+from si.boot.arming import list_armed
 from si.cli.command import confirm, si_command
 from si.config import Settings
+from si.errors import VersionInUse
 from si.image.lock import lock_image
 from si.image.store import (
     layout_path,
@@ -51,6 +53,11 @@ def command(settings: Settings, *, name: str, yes: bool) -> None:
 
 def _remove_version(settings: Settings, name: VersionName, number: int, *, yes: bool) -> None:
     version = load_version(settings, name)
+    if waiting := [arming.client for arming in list_armed(settings) if arming.what == name]:
+        raise VersionInUse(
+            f"{name} is what {', '.join(waiting)} will be installed with",
+            hint=f"si-mkclientnetboot --localboot --clients {','.join(waiting)}",
+        )
     click.echo(f"remove {version.path}")
     confirm(f"remove version {name}?", yes=yes)
     with lock_image(settings, name.image) as held:

@@ -13,14 +13,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from si.boot.arming import Arming, script_name
+from si.boot.arming import Arming
+from si.boot.chosen import choose_script, choose_version, layout_name
 from si.boot.hooks import choose_scripts, is_script
 from si.boot.identity import File, render_identity
 from si.cluster import Client
 from si.config import Settings
 from si.errors import KeyNotFound, ScriptNotFound
 from si.image.metadata import read_inside
-from si.image.store import Image, layout_path, load_image, script_path
+from si.image.store import Image, layout_path, load_image
 from si.layout.document import load_layout
 from si.script.demands import Demands, read_demands
 from si.script.header import render_header
@@ -43,14 +44,16 @@ def build_bundle(settings: Settings, client: Client, arming: Arming, bases: Base
     """The tar that BOEL unpacks: header.sh, master.sh, scripts, identity/.
 
     All members belong to root and have the time of the arming. Raises ImageNotFound,
-    ScriptNotFound, KeyNotFound, DocumentInvalid, FactsInvalid.
+    VersionNotFound, VersionSpoiled, ScriptNotFound, KeyNotFound, DocumentInvalid, FactsInvalid.
     """
     image = load_image(settings, arming.image)
-    name = script_name(client, image.name)
+    version = choose_version(
+        settings, arming.what, live=arming.version is None, transport=arming.transport
+    )
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as tar:
         writer = _Writer(tar, int(datetime.fromisoformat(arming.armed).timestamp()))
-        script = _read_script(script_path(settings, name))
+        script = _read_script(choose_script(settings, client, image.name, version))
         demands = read_demands(script.decode("utf-8", "surrogateescape"))
         header = _header(settings, client, arming, image, bases, demands)
         writer.add("header.sh", 0o600, header)
@@ -128,6 +131,7 @@ def _header(
     return render_header(
         client=client.name,
         image=image.name,
+        version=arming.version,
         arch=arming.arch,
         http=bases.http,
         rsync=bases.rsync,
@@ -141,7 +145,7 @@ def _header(
 
 def _of_layout(settings: Settings, client: Client, image: Image) -> tuple[Identifier, ...]:
     """For a script that does not say which variables it reads: one that was written by hand."""
-    document = layout_path(settings, script_name(client, image.name))
+    document = layout_path(settings, layout_name(client, image.name))
     return identifiers(load_layout(document.read_bytes(), str(document)))
 
 
@@ -176,6 +180,7 @@ def _identity(client: Client, arming: Arming, image: Image, bases: Bases) -> tup
         server_url=bases.http,
         token=arming.token,
         image=image.name,
+        version=arming.version,
         captured=image.captured or "",
         arch=arming.arch,
         backend=facts.network.backend if facts else "unknown",
