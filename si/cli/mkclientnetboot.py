@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import get_args
 
@@ -11,6 +12,11 @@ from si.boot.arming import Arming, ArmingPlan, Transport, arm_clients, disarm_cl
 from si.cli.command import confirm, si_command
 from si.cluster import load_cluster
 from si.config import Settings
+from si.serve.rsyncd import write_rsyncd_conf
+from si.version.store import load_version
+from si.version.tree import ensure_tree
+
+log = logging.getLogger(__name__)
 
 
 @si_command("si-mkclientnetboot")
@@ -64,6 +70,7 @@ def command(
     plans = plan_arming(settings, names, image=image, flavor=flavor, arch=arch,
                         transport=transport, live=live, append=append)  # fmt: skip
     _ask(plans, yes=yes)
+    _unpack(settings, plans)
     arm_clients(settings, plans)
     for plan in plans:
         click.echo(f"{plan.arming.client}: armed with image {_what(plan.arming)}")
@@ -83,6 +90,15 @@ def _ask(plans: Sequence[ArmingPlan], *, yes: bool) -> None:
         confirm(f"{', '.join(busy)} would be cut off and begin anew. Go on?", yes=yes)
     noun = "this client" if len(plans) == 1 else f"these {len(plans)} clients"
     confirm(f"Wipe and install {noun} at the next boot?", yes=yes)
+
+
+def _unpack(settings: Settings, plans: Sequence[ArmingPlan]) -> None:
+    """Make the trees that the rsync daemon will hand out."""
+    wanted = {plan.arming.what for plan in plans if plan.arming.transport == "rsync"}
+    for name in sorted(name for name in wanted if name.number is not None):
+        log.info("unpacking %s for rsync, unless that was done before", name)
+        ensure_tree(settings, load_version(settings, name))
+    write_rsyncd_conf(settings)
 
 
 def _what(arming: Arming) -> str:
