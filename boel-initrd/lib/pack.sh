@@ -36,7 +36,9 @@ show_unpacking() {
                 ;;
         esac
     done
-    [ "$complaints" != 0 ] || say "$tree_bytes bytes of files unpacked, $(speed)"
+    [ "$complaints" = 0 ] || return 0
+    bytes=$tree_bytes
+    say "$bytes bytes of files unpacked, $(speed)"
 }
 
 # percent, speed: for show_unpacking. tar counts its headers too.
