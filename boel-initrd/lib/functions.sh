@@ -10,6 +10,12 @@ BOEL_STATE=${BOEL_STATE:-/run/boel}
 . "$BOEL_LIB/devices.sh"
 # shellcheck source=times.sh
 . "$BOEL_LIB/times.sh"
+# shellcheck source=http.sh
+. "$BOEL_LIB/http.sh"
+# shellcheck source=version.sh
+. "$BOEL_LIB/version.sh"
+# shellcheck source=pack.sh
+. "$BOEL_LIB/pack.sh"
 # shellcheck source=image.sh
 . "$BOEL_LIB/image.sh"
 # shellcheck source=chroot.sh

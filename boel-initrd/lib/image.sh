@@ -1,7 +1,8 @@
 # shellcheck shell=sh
 # The image and its overrides, from the server onto the new file systems.
 
-# fetch_image DEST: the way SI_TRANSPORT says; fetch-TRANSPORT.sh defines fetch_tree DEST.
+# fetch_image DEST: the way SI_TRANSPORT says; fetch-TRANSPORT.sh defines fetch_tree DEST. Whatever
+# brought it, a version is then checked against its manifest.
 fetch_image() {
     case $SI_TRANSPORT in
         *[!a-z]* | '') fail "the transport \"$SI_TRANSPORT\" has no fit name" ;;
@@ -9,9 +10,14 @@ fetch_image() {
     [ -r "$BOEL_LIB/fetch-$SI_TRANSPORT.sh" ] || fail "BOEL has no transport $SI_TRANSPORT"
     # shellcheck source=../fetchers/rsync.sh
     . "$BOEL_LIB/fetch-$SI_TRANSPORT.sh"
-    say "image $SI_IMAGE (captured $SI_CAPTURED) by $SI_TRANSPORT"
+    if [ "$SI_VERSION" ]; then
+        say "image $SI_IMAGE@$SI_VERSION by $SI_TRANSPORT"
+    else
+        say "image $SI_IMAGE (captured $SI_CAPTURED) by $SI_TRANSPORT"
+    fi
     start_host_keys
     fetch_tree "$1"
+    [ -z "$SI_VERSION" ] || check_tree "$1"
     [ -d "$1/etc" ] || fail "the image $SI_IMAGE has no /etc: it is empty, or no system"
 }
 

@@ -17,13 +17,13 @@ fail() {
 # this machine (403). 1: anything else. Why is in $post_error. wget ends a body at the first NUL,
 # so a FILE must have none.
 post() {
-    post_error=$(timeout 20 wget -q -O /dev/null --header 'Content-Type: application/octet-stream' \
+    post_error=$(timeout 20 busybox wget -q -O /dev/null --header 'Content-Type: application/octet-stream' \
         --post-file "$2" "$SI_HTTP/install/$SI_CLIENT/$SI_TOKEN/$1" 2>&1) && return 0
     ! server_said 403 || return 2
     return 1
 }
 
-# server_said STATUS: whether $post_error is wget's word for this HTTP status.
+# server_said STATUS: whether $post_error is busybox wget's word for this HTTP status.
 server_said() {
     case $post_error in
         *"server returned error: HTTP/"*" $1 "*) return 0 ;;

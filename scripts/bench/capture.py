@@ -42,7 +42,8 @@ def _measure(folder: Path, port: int, *, again: bool) -> tuple[list[float], list
     bare: list[float] = []
     root, copy = folder / "root", folder / "copy"
     command = [Path(sys.executable).with_name("si-getimage"), "--root", root, "--image", "bench",
-               "--golden-client", "127.0.0.1", "--port", str(port), "--yes", "--quiet"]  # fmt: skip
+               "--golden-client", "127.0.0.1", "--port", str(port), "--yes", "--quiet",
+               "--no-publish"]  # fmt: skip
     rsync = ["rsync", "-aHAXS", "--numeric-ids", "--delete",
              f"rsync://127.0.0.1:{port}/root/", f"{copy}/"]  # fmt: skip
     pair = [(ours, command, root), (bare, rsync, copy)]

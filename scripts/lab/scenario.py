@@ -29,6 +29,7 @@ from scripts.lab.site import (
     IMAGE,
     LOADERS,
     MACS,
+    TRANSPORTS,
     Site,
 )
 from scripts.lab.ssh import Login
@@ -136,10 +137,13 @@ class Story:
             self.site.run("mkbootpackage", "--flavor", "virtio")
 
     def arm(self) -> None:
-        """si-mkclientnetboot for both clients; the address of one is known to DNS only."""
+        """si-mkclientnetboot for the version that the capture published, by a transport each; the
+        address of one client is known to DNS only."""
         with self.report.phase("arm", "si-mkclientnetboot --netboot"):
-            self.site.run("mkclientnetboot", "--netboot", "--clients", ",".join(self.clients),
-                          "--image", IMAGE, "--flavor", "virtio", "--yes")  # fmt: skip
+            for name in self.clients:
+                self.site.run("mkclientnetboot", "--netboot", "--clients", name,
+                              "--image", IMAGE, "--transport", TRANSPORTS[name],
+                              "--flavor", "virtio", "--yes")  # fmt: skip
             if DNS_ONLY_CLIENT in self.clients:
                 asked = f"query[A] {DNS_ONLY_CLIENT}" in self.dns_log.read_text()
                 self.report.check("dns", asked, f"DNS was asked for {DNS_ONLY_CLIENT}")
@@ -159,7 +163,8 @@ class Story:
             local = "kernel" not in entry
             self.report.check(
                 "disarmed", state == "written" and local,
-                f"{name}: {state} through {LOADERS[name]}, its boot entry is the local disk",
+                f"{name}: {state} through {LOADERS[name]} and {TRANSPORTS[name]}, "
+                f"its boot entry is the local disk",
             )  # fmt: skip
             self._check_hooks(name)
 
@@ -180,7 +185,8 @@ class Story:
                 self._machine(name, MACS[name], self.folder / f"{name}.raw", Boot.NETWORK).start()
             for name in self.clients:
                 state = self.site.wait_state(name, "installed", BOOT_S)
-                self.report.check("installed", True, f"{name}: reported image {state['image']}")
+                runs = f"{state['image']}@{state['version']}"
+                self.report.check("installed", runs == f"{IMAGE}@1", f"{name}: reported {runs}")
             for name in self.clients:
                 wrong = patch.check_booted(
                     self._login(name), name, self.golden_identity, ADDRESSES[name]

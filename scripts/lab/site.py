@@ -25,6 +25,7 @@ IMAGE = "web"
 DNS_ONLY_CLIENT = "web2"
 ADDRESSES = {"web1": "10.77.0.21", "web2": "10.77.0.22"}
 MACS = {"web1": "52:54:00:77:00:21", "web2": "52:54:00:77:00:22"}
+TRANSPORTS = {"web1": "http", "web2": "rsync"}
 LOADERS = {"web1": "ipxe", "web2": "pxelinux"}
 ORDER_FILE = "root/si-order"
 HOOKS = ("30web1.client", "20web.image", "50all.last", "40farm.group", "10all.first", "60db1.other")

@@ -17,6 +17,7 @@ from typing import Literal
 
 import msgspec
 
+from si.boot.chosen import choose_script, choose_version, layout_name
 from si.boot.netboot import check_append
 from si.cluster import Client, Cluster, load_cluster
 from si.config import Settings
@@ -30,7 +31,7 @@ from si.errors import (
     NameNotResolved,
     ScriptNotFound,
 )
-from si.image.store import layout_path, load_image, script_path
+from si.image.store import layout_path, load_image
 from si.layout.document import load_layout
 from si.monitor.events import (
     append_event,
@@ -41,12 +42,13 @@ from si.monitor.events import (
     make_private,
 )
 from si.monitor.state import ClientState, Event, Phase, State
-from si.names_check import check_name
+from si.names_check import VersionName, check_name, parse_version_name
 from si.script.demands import read_demands
 from si.system import names as system_names
 from si.system.files import replace_file
+from si.version.store import Version
 
-Transport = Literal["rsync"]
+Transport = Literal["rsync", "http"]
 Resolve = Callable[[Settings, str], tuple[str, ...]]
 
 
@@ -64,7 +66,14 @@ class Arming(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ip: str
     armed: str
     """ISO time in UTC."""
+    version: int | None = None
+    """None: the image as it stands in the store."""
     format: Literal[1] = 1
+
+    @property
+    def what(self) -> VersionName:
+        """NAME@N, or NAME for the image as it stands."""
+        return VersionName(self.image, self.version)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,26 +100,34 @@ def plan_arming(
     flavor: str | None = None,
     arch: str | None = None,
     transport: Transport = "rsync",
+    live: bool = False,
     append: str = "",
     resolve: Resolve = system_names.resolve,
 ) -> tuple[ArmingPlan, ...]:
     """Check that every client of `names` can be installed; changes nothing.
 
-    `image` and `flavor` None: those of cluster.xml; `arch` None: that of the image. Raises
-    ClientUnknown, ImageNotFound, LayoutNotFound, KeyNotFound, ScriptNotFound, FlavorNotFound,
-    NameNotResolved, DocumentInvalid, BootArgumentsInvalid.
+    `image` (NAME or NAME@N) and `flavor` None: those of cluster.xml; `arch` None: that of the
+    image. `live`: the image as it stands, though it has versions. Raises ClientUnknown,
+    ImageNotFound, VersionNotFound, VersionSpoiled, LayoutNotFound, KeyNotFound, ScriptNotFound,
+    FlavorNotFound, NameNotResolved, DocumentInvalid, BootArgumentsInvalid.
     """
     words = check_append(append)
     cluster = load_cluster(settings)
+    versions: dict[VersionName, Version | None] = {}
     plans = []
     for client in known_clients(cluster, names):
-        chosen = load_image(settings, _image_of(client, image))
-        wipes = _wiped_by(settings, client, chosen.name)
+        wanted = parse_version_name(_image_of(client, image))
+        chosen = load_image(settings, wanted.image)
+        if wanted not in versions:
+            versions[wanted] = choose_version(settings, wanted, live=live, transport=transport)
+        version = versions[wanted]
+        wipes = _wiped_by(settings, client, chosen.name, version)
         kernel = _flavor_of(settings, flavor or client.flavor, arch or chosen.arch)
         arming = Arming(
             client=client.name,
             token=secrets.token_urlsafe(24),
             image=chosen.name,
+            version=version.name.number if version else None,
             flavor=kernel.name,
             arch=kernel.parent.name,
             transport=transport,
@@ -133,6 +150,7 @@ def arm_clients(settings: Settings, plans: Iterable[ArmingPlan]) -> None:
         replace_file(directory / "arming.json", text, mode=0o600)
         told = {
             "image": arming.image,
+            "version": arming.version,
             "flavor": arming.flavor,
             "arch": arming.arch,
             "transport": arming.transport,
@@ -173,25 +191,22 @@ def load_arming(settings: Settings, name: str) -> Arming | None:
         return None
 
 
-def refuse_armed(settings: Settings, image: str) -> None:
-    """Raise ImageInUse when a client is armed with `image`: its install would find nothing."""
+def refuse_armed(settings: Settings, wanted: VersionName) -> None:
+    """Raise ImageInUse when a client is armed with that image, or that version of it: its install
+    would find nothing."""
     armed = [
         name
         for name in sorted(clients_with_folder(settings))
         if (arming := load_arming(settings, name)) is not None
-        and arming.image == image
+        and arming.image == wanted.image
+        and wanted.number in (None, arming.version)
         and client_state(settings, name).armed
     ]
     if armed:
         raise ImageInUse(
-            f"armed with image {image}: {shown(armed)}",
+            f"armed with image {wanted}: {shown(armed)}",
             hint=f"si-mkclientnetboot --localboot --clients {armed[0]} disarms a client",
         )
-
-
-def script_name(client: Client, image: str) -> str:
-    """Which layout and master script a client gets: its own of cluster.xml, else the image's."""
-    return client.layout or image
 
 
 def known_clients(cluster: Cluster, names: Iterable[str]) -> tuple[Client, ...]:
@@ -224,13 +239,16 @@ def _image_of(client: Client, image: str | None) -> str:
     return chosen
 
 
-def _wiped_by(settings: Settings, client: Client, image: str) -> tuple[str, ...]:
+def _wiped_by(
+    settings: Settings, client: Client, image: str, version: Version | None
+) -> tuple[str, ...]:
     """The disks that the client's script wipes, or its layout where the script does not say.
 
     Raises ScriptNotFound, KeyNotFound, LayoutNotFound.
     """
-    name = script_name(client, image)
-    script, document = script_path(settings, name), layout_path(settings, name)
+    name = layout_name(client, image)
+    script = choose_script(settings, client, image, version)
+    document = layout_path(settings, name)
     hint = f"make it: si-mkautoinstallscript --image {name}"
     if not script.is_file():
         raise ScriptNotFound(f"{client.name}: no master script {script}", hint=hint)

@@ -28,6 +28,7 @@ from si.errors import FlavorBuildFailed, FlavorNotFound, NoSpace, PrivilegeMissi
 from si.image.swap import exchange
 from si.names_check import check_name
 from si.system.run import find_tool, run
+from si.version.signature import INSTALL, NAMESPACE, allowed_signers, ensure_public_key
 
 ARCHITECTURES = tuple(MACHINES)
 _DEFAULT_LIST = "standard"
@@ -48,6 +49,8 @@ _SMALL_FILES = {
 }
 _LINKS = {"usr/bin/sh": "busybox", "etc/mtab": "/proc/mounts", "var/run": "/run"}
 _SCRIPTS = {"bin": "usr/bin/", "lib": "usr/lib/boel/", "fetchers": "usr/lib/boel/fetch-"}
+_SIGNERS = "usr/lib/boel/signers"
+"""The site's public key: what BOEL does and installs must be signed with it."""
 _ZSTD = ("-9", "-T1", "--no-progress", "--quiet", "--stdout")
 
 
@@ -99,6 +102,7 @@ def build_flavor(
     """Build `flavor` from the programs, kernels and modules of the tree `system`.
 
     `kernel` is a release, the path of a kernel, or None for the newest that has its modules.
+    The public key of the site is built in, and made when there is none.
     `modules` come on top of the flavor's own list; a flavor without one starts from `standard`.
     Raises FlavorBuildFailed with everything that is missing, NameInvalid, ToolMissing,
     PrivilegeMissing, NoSpace.
@@ -113,7 +117,9 @@ def build_flavor(
     closure = close_over(chosen, (*_listed_modules(source, flavor), *modules))
     programs = collect(system, _listed_programs(source), arch=arch)
     _refuse_missing(programs.missing, closure.missing, chosen.release)
+    signers = allowed_signers(ensure_public_key(settings), (NAMESPACE, INSTALL))
     entries = [*programs.entries.values(), *closure.entries, *_own_entries(source)]
+    entries.append(regular(_SIGNERS, signers.encode(), executable=False))
     initrd = _compress(write_cpio(entries), zstd=chosen.unpacks_zstd)
     _put_in_place(place, kernel=chosen.image, initrd=initrd)
     return Flavor(

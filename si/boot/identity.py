@@ -56,6 +56,7 @@ def render_identity(
     server_url: str,
     token: str,
     image: str,
+    version: int | None = None,
     captured: str,
     arch: str,
     backend: str,
@@ -63,6 +64,7 @@ def render_identity(
 ) -> tuple[File, ...]:
     """Files that make an installed copy of `image` this client, in the order of their paths.
 
+    `version` is None for a copy of the image as it stood in the store.
     `server_url` is http://ADDRESS:PORT; `captured` the ISO time of the capture; `backend` one of
     Backend (for "unknown", and for a network that cluster.xml leaves alone, no network file is
     made); `hosts` the text of the image's etc/hosts, whose other lines are kept.
@@ -73,6 +75,7 @@ def render_identity(
         "client": client.name,
         "token": token,
         "image": image,
+        "version": version,
         "arch": arch,
         "captured": captured,
     }

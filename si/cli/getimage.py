@@ -43,9 +43,9 @@ from si.system.rsync import Progress
 if TYPE_CHECKING:
     from si.layout.choose import ChosenLayout
 
-# What a capture that finds nothing changed does not need is imported where it is used, and for a
-# first capture in a thread while the golden client is being asked.
-_LATER = ("si.layout.choose", "si.script.store", "si.serve.rsyncd")
+# What a capture may not need is imported where it is used, and for a first capture in a thread
+# while the golden client is being asked.
+_LATER = ("si.layout.choose", "si.script.store", "si.serve.rsyncd", "si.cli.publish")
 
 log = logging.getLogger(__name__)
 
@@ -54,11 +54,12 @@ _MOST_NAMES = 12
 
 @dataclass(frozen=True, slots=True)
 class _Options:
-    """What the command line says of layout and script."""
+    """What the command line says of layout, script and version."""
 
     post_install: PostInstall
     yes: bool
     force: bool
+    publish: bool
 
 
 @si_command("si-getimage")
@@ -68,9 +69,7 @@ class _Options:
     type=click.Path(path_type=Path),
     help="Take the tree in this directory of this machine instead.",
 )
-@click.option(
-    "--image", required=True, metavar="NAME", help="The image to make or bring up to date."
-)
+@click.option("--image", required=True, metavar="NAME", help="The image to make or update.")
 @click.option(
     "--transport",
     type=click.Choice([transport.value for transport in CaptureTransport]),
@@ -96,6 +95,7 @@ class _Options:
 )
 @click.option("--yes", is_flag=True, help="Take a layout document that contradicts the facts.")
 @click.option("--force", is_flag=True, help="Make layout and script anew, even over hand edits.")
+@click.option("--no-publish", is_flag=True, help="Make no version: clients get the one before.")
 def command(
     settings: Settings,
     *,
@@ -109,8 +109,9 @@ def command(
     post_install: str,
     yes: bool,
     force: bool,
+    no_publish: bool,
 ) -> None:
-    """Take the tree of a golden client into image NAME, with its layout and master script.
+    """Take the tree of a golden client into image NAME, and publish it as its next version.
 
     Run si-prepareclient on the golden client first. The present image stands, and clients can
     install it, until the new tree is complete; a capture that was cut short is resumed by the
@@ -119,7 +120,7 @@ def command(
     check_name("image", image)
     source = _source(golden_client, directory, CaptureTransport(transport), port)
     own_rules = _own_rules(settings, excludes, exclude_file)
-    options = _Options(PostInstall(post_install), yes, force)
+    options = _Options(PostInstall(post_install), yes, force, not no_publish)
     if not (settings.images / image).exists():
         threading.Thread(target=_import_later, daemon=True).start()
     sweep_old_trees(settings)
@@ -142,12 +143,20 @@ def _make_image(
         )
         _tell_tree(report)
         if report.changed or chosen is not None or not script_path(settings, image).exists():
+            from si.serve.rsyncd import write_rsyncd_conf
+
             _put_layout(settings, image, offer, chosen)
             _make_script(settings, image, options)
-            _serve(settings)
+            write_rsyncd_conf(settings)
         else:
             click.echo(f"  layout    {layout_path(settings, image)}")
             click.echo(f"  script    {script_path(settings, image)}")
+        if options.publish:
+            from si.cli.publish import publish
+
+            publish(settings, held)
+    if script_path(settings, image).exists():
+        click.echo(f"next: si-mkclientnetboot --netboot --clients RANGE --image {image}")
 
 
 def _import_later() -> None:
@@ -248,13 +257,6 @@ def _make_script(settings: Settings, image: str, options: _Options) -> None:
         _warn(str(problem))
     install_script(settings, image, made.text, force=options.force)
     click.echo(f"  script    {path}")
-    click.echo(f"next: si-mkclientnetboot --netboot --clients RANGE --image {image} --flavor NAME")
-
-
-def _serve(settings: Settings) -> None:
-    from si.serve.rsyncd import write_rsyncd_conf
-
-    write_rsyncd_conf(settings)
 
 
 def _tell_tree(report: CaptureReport) -> None:
@@ -271,8 +273,7 @@ def _tell_tree(report: CaptureReport) -> None:
     if changes is not None and report.changed:
         click.echo(f"  changed   {changes.changed} paths, {changes.new} new, {changes.gone} gone")
     click.echo(f"  left out  identity: {_names(report.left_out) or 'none found'}")
-    if report.mounts:
-        mounts = tuple(f"{point} ({kind})" for point, kind in report.mounts)
+    if mounts := tuple(f"{point} ({kind})" for point, kind in report.mounts):
         click.echo(f"            contents of mounts: {_names(mounts)}")
     if report.own_rules:
         click.echo(f"            your excludes: {_names(report.own_rules)}")

@@ -2,25 +2,37 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
+from typing import get_args
 
 import click
 
-from si.boot.arming import ArmingPlan, arm_clients, disarm_clients, plan_arming
+from si.boot.arming import Arming, ArmingPlan, Transport, arm_clients, disarm_clients, plan_arming
 from si.cli.command import confirm, si_command
 from si.cluster import load_cluster
 from si.config import Settings
+from si.serve.rsyncd import write_rsyncd_conf
+from si.version.store import load_version
+from si.version.tree import ensure_tree
+
+log = logging.getLogger(__name__)
 
 
 @si_command("si-mkclientnetboot")
 @click.option("--netboot", is_flag=True, help="Install the clients when they boot next.")
 @click.option("--localboot", is_flag=True, help="Let the clients boot their own disk.")
 @click.option("--clients", "range_text", metavar="RANGE", required=True, help="Which clients.")
-@click.option("--image", metavar="NAME", help="Image to install [that of cluster.xml].")
+@click.option("--image", metavar="NAME", help="Image, or NAME@N, to install [that of cluster.xml].")
+@click.option("--live", is_flag=True, help="Not its version, but the image as it stands.")
 @click.option("--flavor", metavar="NAME", help="Flavor to boot [cluster.xml, else standard].")
 @click.option("--arch", metavar="ARCH", help="Architecture of the flavor [that of the image].")
 @click.option(
-    "--transport", type=click.Choice(["rsync"]), default="rsync", help="How the image travels."
+    "--transport",
+    type=click.Choice(get_args(Transport)),
+    default="rsync",
+    show_default=True,
+    help="How the image travels.",
 )
 @click.option("--append", metavar="TEXT", default="", help="More kernel arguments.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
@@ -31,9 +43,10 @@ def command(
     localboot: bool,
     range_text: str,
     image: str | None,
+    live: bool,
     flavor: str | None,
     arch: str | None,
-    transport: str,
+    transport: Transport,
     append: str,
     yes: bool,
 ) -> None:
@@ -46,17 +59,21 @@ def command(
         raise click.UsageError("give one of --netboot and --localboot")
     names = load_cluster(settings).expand(range_text)
     if localboot:
-        if image or flavor or arch or append:
-            raise click.UsageError("--image, --flavor, --arch and --append go with --netboot")
+        if image or live or flavor or arch or append:
+            raise click.UsageError(
+                "--image, --live, --flavor, --arch and --append go with --netboot"
+            )
         _disarm(settings, names)
         return
-    plans = plan_arming(
-        settings, names, image=image, flavor=flavor, arch=arch, transport="rsync", append=append
-    )
+    if live and image and "@" in image:
+        raise click.UsageError("--live is the image as it stands, and NAME@N a version")
+    plans = plan_arming(settings, names, image=image, flavor=flavor, arch=arch,
+                        transport=transport, live=live, append=append)  # fmt: skip
     _ask(plans, yes=yes)
+    _unpack(settings, plans)
     arm_clients(settings, plans)
     for plan in plans:
-        click.echo(f"{plan.arming.client}: armed with image {plan.arming.image}")
+        click.echo(f"{plan.arming.client}: armed with image {_what(plan.arming)}")
 
 
 def _ask(plans: Sequence[ArmingPlan], *, yes: bool) -> None:
@@ -64,8 +81,8 @@ def _ask(plans: Sequence[ArmingPlan], *, yes: bool) -> None:
         arming = plan.arming
         note = ", an install is under way now" if plan.is_busy else ""
         click.echo(
-            f"{arming.client} ({arming.mac}, {arming.ip}): image {arming.image}, "
-            f"flavor {arming.flavor}, wipes {', '.join(plan.wipes)}{note}",
+            f"{arming.client} ({arming.mac}, {arming.ip}): image {_what(arming)} "
+            f"by {arming.transport}, flavor {arming.flavor}, wipes {', '.join(plan.wipes)}{note}",
             err=True,
         )
     busy = [plan.arming.client for plan in plans if plan.is_busy]
@@ -73,6 +90,19 @@ def _ask(plans: Sequence[ArmingPlan], *, yes: bool) -> None:
         confirm(f"{', '.join(busy)} would be cut off and begin anew. Go on?", yes=yes)
     noun = "this client" if len(plans) == 1 else f"these {len(plans)} clients"
     confirm(f"Wipe and install {noun} at the next boot?", yes=yes)
+
+
+def _unpack(settings: Settings, plans: Sequence[ArmingPlan]) -> None:
+    """Make the trees that the rsync daemon will hand out."""
+    wanted = {plan.arming.what for plan in plans if plan.arming.transport == "rsync"}
+    for name in sorted(name for name in wanted if name.number is not None):
+        log.info("unpacking %s for rsync, unless that was done before", name)
+        ensure_tree(settings, load_version(settings, name))
+    write_rsyncd_conf(settings)
+
+
+def _what(arming: Arming) -> str:
+    return f"{arming.what}" if arming.version else f"{arming.image} as it stands"
 
 
 def _disarm(settings: Settings, names: Sequence[str]) -> None:

@@ -10,6 +10,7 @@ from si.cli.told import tell_who_is_given
 from si.config import Settings
 from si.image.store import move_image
 from si.image.swap import sweep_old_trees
+from si.names_check import VersionName
 from si.serve.rsyncd import write_rsyncd_conf
 from si.version.store import carry_versions, remove_versions
 
@@ -22,7 +23,7 @@ def command(settings: Settings, *, source: str, destination: str) -> None:
 
     Refused while a client is armed with SRC. Clients that cluster.xml still gives it are named.
     """
-    refuse_armed(settings, source)
+    refuse_armed(settings, VersionName(source, None))
     sweep_old_trees(settings)
 
     def carry() -> None:

@@ -36,7 +36,7 @@ def command(settings: Settings, *, name: str, yes: bool) -> None:
     if wanted.number is not None:
         _remove_version(settings, wanted, wanted.number, yes=yes)
         return
-    refuse_armed(settings, name)
+    refuse_armed(settings, wanted)
     paths = [*leftovers(settings, check_name("image", name))]
     if not paths or (settings.images / name).exists():
         beside = (layout_path, script_path, override_path, versions_path)
@@ -55,6 +55,7 @@ def command(settings: Settings, *, name: str, yes: bool) -> None:
 
 def _remove_version(settings: Settings, name: VersionName, number: int, *, yes: bool) -> None:
     version = load_version(settings, name)
+    refuse_armed(settings, name)
     click.echo(f"remove {version.path}")
     confirm(f"remove version {name}?", yes=yes)
     with lock_image(settings, name.image) as held:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Optional
 
 from si.errors import SIError
 
@@ -94,6 +94,13 @@ class Fields:
         if not least <= value <= _LARGEST:
             raise self.wrong(name, f"between {least} and {_LARGEST}")
         return value
+
+    def optional_integer(self, name: str, *, least: int = 0) -> Optional[int]:  # noqa: UP045
+        """A whole number, or None where the field is null or missing."""
+        if self._left.get(name) is None:
+            self._left.pop(name, None)
+            return None
+        return self.integer(name, least=least)
 
     def text_list(self, name: str) -> tuple[str, ...]:
         """A list of texts."""

@@ -11,6 +11,7 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Optional
 
 from si.client.fields import load_fields
 from si.client.files import kept_times, write_atomically
@@ -26,7 +27,8 @@ _TOKEN = re.compile(r"[A-Za-z0-9_-]{1,256}")
 
 @dataclass(frozen=True)
 class Identity:
-    """server: the base URL `http://ADDRESS:PORT`; token: of the arming that installed it."""
+    """server: the base URL `http://ADDRESS:PORT`; token: of the arming that installed it; version:
+    None for a copy of an image that was no version."""
 
     server: str
     client: str
@@ -34,6 +36,7 @@ class Identity:
     image: str
     arch: str
     captured: str
+    version: Optional[int] = None  # noqa: UP045 - Python 3.9
 
 
 def parse_identity(text: str | bytes, source: str) -> Identity:
@@ -48,6 +51,7 @@ def parse_identity(text: str | bytes, source: str) -> Identity:
         image=check_name("image", fields.text("image")),
         arch=check_name("architecture", fields.text("arch")),
         captured=fields.text("captured"),
+        version=fields.optional_integer("version", least=1),
     )
     fields.finish()
     if not is_base_url(identity.server):
@@ -65,6 +69,7 @@ def dump_identity(identity: Identity) -> str:
         "client": identity.client,
         "token": identity.token,
         "image": identity.image,
+        "version": identity.version,
         "arch": identity.arch,
         "captured": identity.captured,
     }

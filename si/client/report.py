@@ -69,6 +69,7 @@ def describe_system(identity: Identity, root: Path) -> dict[str, object]:
     return {
         "client": identity.client,
         "image": identity.image,
+        "version": identity.version,
         "captured": identity.captured,
         "hostname": uname.nodename,
         "kernel": uname.release,

@@ -148,7 +148,7 @@ def _remember(places: Places, identity: Identity | None, update: Update) -> None
     """Note in client.json what this machine is now."""
     if identity is None:
         return
-    now = dataclasses.replace(identity, image=update.image, captured=update.captured)
+    now = dataclasses.replace(identity, image=update.image, version=None, captured=update.captured)
     if now != identity:
         write_identity(places.identity, now)
 

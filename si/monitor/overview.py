@@ -36,6 +36,7 @@ class Row(msgspec.Struct, frozen=True):
     attempts: int
     since: datetime | None
     image: str | None
+    version: int | None
     captured: str | None
     detail: str
     mac: str | None
@@ -115,6 +116,7 @@ def _row(settings: Settings, name: str, mac: str | None, now: datetime) -> Row:
         attempts=state.attempts,
         since=state.since,
         image=state.image,
+        version=state.version,
         captured=state.captured,
         detail=state.detail,
         mac=mac,
@@ -135,9 +137,14 @@ def _cells(row: Row, now: datetime) -> tuple[str, ...]:
         row.phase or "-",
         str(row.attempts),
         _age(row.since, now) if row.since else "-",
-        escape_controls((row.image or "-").encode("utf-8", "replace")),
+        escape_controls(_what(row).encode("utf-8", "replace")),
         detail,
     )
+
+
+def _what(row: Row) -> str:
+    """NAME@N, or NAME for an image that was no version."""
+    return (row.image or "-") + (f"@{row.version}" if row.version else "")
 
 
 def _align(rows: Sequence[tuple[str, ...]]) -> str:

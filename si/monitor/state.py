@@ -55,6 +55,7 @@ SERVER_PHASES = frozenset({Phase.ARMED, Phase.DISARMED})
 """Events that only the server makes; a client that posts one is refused."""
 
 _RANK = {phase: rank for rank, phase in enumerate(Phase)}
+_VERSIONS_END = 10**9
 _SHORTEST_BOOT_S = 3.0
 _RESENT_WITHIN_S = 60.0
 
@@ -80,6 +81,8 @@ class ClientState:
     since: datetime | None = None
     """When the phase was reported; for an unknown client, when it was last heard."""
     image: str | None = None
+    version: int | None = None
+    """Of the image; None for one that was no version."""
     detail: str = ""
     captured: str | None = None
     """Capture time of the image that the installed system reports."""
@@ -190,11 +193,15 @@ class _Story:
         common = ClientState(
             attempts=self.attempts,
             image=facts.get("image"),
+            version=_read_version(self.armed),
             armed=not (self.disarmed or self.written or self.installed),
         )
         if self.installed is not None and self.reported is not None:
             report = _read_detail(self.reported)
-            known = replace(common, image=report.get("image", common.image))
+            known = common
+            if "image" in report:
+                version = _read_version(self.reported)
+                known = replace(common, image=report["image"], version=version)
             return _at(known, State.INSTALLED, self.installed, captured=report.get("captured"))
         quiet = self.heard is not None and now - self.heard > silence
         if self.written is not None:
@@ -220,13 +227,20 @@ def _at(
 
 def _read_detail(event: Event) -> dict[str, str]:
     """Texts of an event's JSON detail; none for a detail that is no JSON object."""
+    return {key: value for key, value in _read_json(event).items() if isinstance(value, str)}
+
+
+def _read_version(event: Event) -> int | None:
+    number = _read_json(event).get("version")
+    return number if type(number) is int and 0 < number < _VERSIONS_END else None
+
+
+def _read_json(event: Event) -> dict[str, object]:
     try:
         found = json.loads(event.detail)
     except (ValueError, RecursionError):
         return {}
-    if not isinstance(found, dict):
-        return {}
-    return {key: value for key, value in found.items() if isinstance(value, str)}
+    return found if isinstance(found, dict) else {}
 
 
 def _duration(seconds: float) -> timedelta:

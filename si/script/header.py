@@ -22,6 +22,7 @@ def render_header(
     *,
     client: str,
     image: str,
+    version: int | None = None,
     arch: str,
     http: str,
     rsync: str,
@@ -34,12 +35,14 @@ def render_header(
     """Text of header.sh: one `NAME=value` a line, each value quoted.
 
     `http` and `rsync` are base URLs of the server, `overrides` go from least to most important.
-    Raises NameInvalid for a client, image or override that is no fit name.
+    `version` None: the image as it stands. Raises NameInvalid for a client, image or override that
+    is no fit name.
     """
     names = [check_name("override", name) for name in overrides]
     values = {
         "SI_CLIENT": check_name("client", client),
         "SI_IMAGE": check_name("image", image),
+        "SI_VERSION": "" if version is None else str(version),
         "SI_ARCH": arch,
         "SI_HTTP": http,
         "SI_RSYNC": rsync,

@@ -7,27 +7,32 @@ their running order, and the identity files that BOEL lays over the new system.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import tarfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from si.boot.arming import Arming, script_name
+from si.boot.arming import Arming
+from si.boot.chosen import choose_script, choose_version, layout_name
 from si.boot.hooks import choose_scripts, is_script
 from si.boot.identity import File, render_identity
 from si.cluster import Client
 from si.config import Settings
 from si.errors import KeyNotFound, ScriptNotFound
 from si.image.metadata import read_inside
-from si.image.store import Image, layout_path, load_image, script_path
+from si.image.store import Image, layout_path, load_image
 from si.layout.document import load_layout
 from si.script.demands import Demands, read_demands
 from si.script.header import render_header
 from si.script.identifiers import Identifier, identifiers
+from si.version.signature import INSTALL, sign
 
 MAX_SCRIPT = 4 * 1024 * 1024
 _MAX_HOSTS = 256 * 1024
+INSTALL_TAR = "install.tar"
 STAGES = ("pre-install", "post-install")
 
 
@@ -40,17 +45,20 @@ class Bases:
 
 
 def build_bundle(settings: Settings, client: Client, arming: Arming, bases: Bases) -> bytes:
-    """The tar that BOEL unpacks: header.sh, master.sh, scripts, identity/.
+    """What BOEL fetches: a tar of install.tar and the site's signature of it, install.tar.sig.
 
-    All members belong to root and have the time of the arming. Raises ImageNotFound,
-    ScriptNotFound, KeyNotFound, DocumentInvalid, FactsInvalid.
+    In install.tar are header.sh, master.sh, scripts, identity/. All members belong to root and have
+    the time of the arming. Signed when it is asked for, since a script may come from a version, be
+    made for a group's layout, or be edited by hand. Raises ImageNotFound,
+    VersionNotFound, VersionSpoiled, ScriptNotFound, KeyNotFound, DocumentInvalid, FactsInvalid.
     """
     image = load_image(settings, arming.image)
-    name = script_name(client, image.name)
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as tar:
-        writer = _Writer(tar, int(datetime.fromisoformat(arming.armed).timestamp()))
-        script = _read_script(script_path(settings, name))
+    version = choose_version(
+        settings, arming.what, live=arming.version is None, transport=arming.transport
+    )
+    armed_s = int(datetime.fromisoformat(arming.armed).timestamp())
+    with _new_tar(armed_s) as writer:
+        script = _read_script(choose_script(settings, client, image.name, version))
         demands = read_demands(script.decode("utf-8", "surrogateescape"))
         header = _header(settings, client, arming, image, bases, demands)
         writer.add("header.sh", 0o600, header)
@@ -61,7 +69,11 @@ def build_bundle(settings: Settings, client: Client, arming: Arming, bases: Base
             _add_scripts(writer, settings.scripts / stage, stage, client, image.name)
         for file in _identity(client, arming, image, bases):
             writer.add(f"identity/{file.path}", file.mode, file.text.encode())
-    return out.getvalue()
+    install = writer.data
+    with _new_tar(armed_s) as outer:
+        outer.add(INSTALL_TAR, 0o600, install)
+        outer.add(f"{INSTALL_TAR}.sig", 0o600, sign(settings, install, INSTALL))
+    return outer.data
 
 
 def describe_update(
@@ -87,13 +99,26 @@ def existing_overrides(settings: Settings, client: Client, image: str) -> tuple[
     return tuple(name for name in client.overrides_for(image) if (folder / name).is_dir())
 
 
+@contextlib.contextmanager
+def _new_tar(mtime: int) -> Iterator[_Writer]:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        yield _Writer(out, tar, mtime)
+
+
 class _Writer:
     """Adds files to a tar, with the folders that lead to them."""
 
-    def __init__(self, tar: tarfile.TarFile, mtime: int) -> None:
+    def __init__(self, out: io.BytesIO, tar: tarfile.TarFile, mtime: int) -> None:
+        self._out = out
         self._tar = tar
         self._mtime = mtime
         self._folders: set[str] = set()
+
+    @property
+    def data(self) -> bytes:
+        """The whole tar, once it is closed."""
+        return self._out.getvalue()
 
     def add(self, path: str, mode: int, data: bytes) -> None:
         parts = path.split("/")
@@ -128,6 +153,7 @@ def _header(
     return render_header(
         client=client.name,
         image=image.name,
+        version=arming.version,
         arch=arming.arch,
         http=bases.http,
         rsync=bases.rsync,
@@ -141,7 +167,7 @@ def _header(
 
 def _of_layout(settings: Settings, client: Client, image: Image) -> tuple[Identifier, ...]:
     """For a script that does not say which variables it reads: one that was written by hand."""
-    document = layout_path(settings, script_name(client, image.name))
+    document = layout_path(settings, layout_name(client, image.name))
     return identifiers(load_layout(document.read_bytes(), str(document)))
 
 
@@ -176,6 +202,7 @@ def _identity(client: Client, arming: Arming, image: Image, bases: Bases) -> tup
         server_url=bases.http,
         token=arming.token,
         image=image.name,
+        version=arming.version,
         captured=image.captured or "",
         arch=arming.arch,
         backend=facts.network.backend if facts else "unknown",

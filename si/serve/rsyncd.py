@@ -25,6 +25,7 @@ from si.names_check import check_name
 from si.serve.access import allowed_networks
 from si.system.files import replace_file
 from si.system.run import DEVNULL, find_tool, start
+from si.version.tree import list_trees
 
 log = logging.getLogger(__name__)
 
@@ -71,9 +72,13 @@ def render_rsyncd_conf(
 
 
 def list_modules(settings: Settings) -> tuple[tuple[str, Path], ...]:
-    """A module for each image, by its name, and for each override, as override-NAME."""
+    """A module for each image, by its name, for each version that is unpacked, as NAME@N, and for
+    each override, as override-NAME."""
     images = [(name, settings.images / name) for name in _names(settings.images)]
     taken = {name for name, _ in images}
+    versions = [
+        (str(version), path) for name, _ in images for version, path in list_trees(settings, name)
+    ]
     overrides = [
         (f"{OVERRIDE_PREFIX}{name}", settings.overrides / name)
         for name in _names(settings.overrides)
@@ -81,7 +86,7 @@ def list_modules(settings: Settings) -> tuple[tuple[str, Path], ...]:
     for name, path in overrides:
         if name in taken:
             log.warning("image %s hides the override at %s from clients: rename it", name, path)
-    return tuple(images + [each for each in overrides if each[0] not in taken])
+    return tuple(images + versions + [each for each in overrides if each[0] not in taken])
 
 
 def write_rsyncd_conf(settings: Settings) -> Path:

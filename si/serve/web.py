@@ -22,9 +22,12 @@ from si.errors import (
     ClientUnknown,
     ImageInUse,
     ImageNotFound,
+    ManifestInvalid,
     NameInvalid,
     ScriptNotFound,
     SIError,
+    VersionNotFound,
+    VersionSpoiled,
 )
 from si.names_check import check_name
 from si.serve.access import Access
@@ -112,6 +115,9 @@ def _refusal(request: web.Request, error: Exception) -> web.Response:
             return _line(error.status, error.reason)
         case NameInvalid():
             return _line(400, error.message)
+        case VersionNotFound() | VersionSpoiled() | ManifestInvalid():
+            log.error("http: %s: %s", request.remote, error.message)
+            return _line(404, error.message)
         case ImageNotFound() | ScriptNotFound() | ImageInUse():
             return _line(404, error.message)
         case SIError():

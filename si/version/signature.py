@@ -19,6 +19,8 @@ from si.system.run import find_tool, run
 
 SIGNER = "si"
 NAMESPACE = "si-version"
+INSTALL = "si-install"
+"""The namespace of what one client is told to do, so that none of it passes for a version."""
 MAX_BYTES = 4096
 _BEGIN, _END = b"-----BEGIN SSH SIGNATURE-----\n", b"-----END SSH SIGNATURE-----\n"
 _COLUMNS = 70
@@ -41,21 +43,27 @@ def ensure_site_key(settings: Settings) -> Path:
     return key
 
 
+def ensure_public_key(settings: Settings) -> str:
+    """The text of the site's public key, made when there is none."""
+    ensure_site_key(settings)
+    return public_key_path(settings).read_text(encoding="ascii")
+
+
 def public_key_path(settings: Settings) -> Path:
     """Where the public half of the site's key lies."""
     return settings.site_key.with_name(settings.site_key.name + ".pub")
 
 
-def sign(settings: Settings, data: bytes) -> bytes:
+def sign(settings: Settings, data: bytes, namespace: str = NAMESPACE) -> bytes:
     """The site's signature of `data`. The same data give the same signature."""
     key = ensure_site_key(settings)
-    return run(["ssh-keygen", "-q", "-Y", "sign", "-n", NAMESPACE, "-f", key], stdin=data).stdout
+    return run(["ssh-keygen", "-q", "-Y", "sign", "-n", namespace, "-f", key], stdin=data).stdout
 
 
-def allowed_signers(public_key: str) -> str:
+def allowed_signers(public_key: str, namespaces: tuple[str, ...] = (NAMESPACE,)) -> str:
     """The file that `ssh-keygen -Y verify -f` wants: this key, for this product's files alone."""
     kind, key = public_key.split()[:2]
-    return f'{SIGNER} namespaces="{NAMESPACE}" {kind} {key}\n'
+    return f'{SIGNER} namespaces="{",".join(namespaces)}" {kind} {key}\n'
 
 
 def check_signature(settings: Settings, what: str, data: bytes, signature: bytes) -> None:

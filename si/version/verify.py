@@ -39,6 +39,11 @@ def check_version(settings: Settings, version: Version) -> Manifest:
     return manifest
 
 
+def sum_of(data: bytes) -> FileSum:
+    """What a manifest says of a file with these bytes."""
+    return FileSum(len(data), hashlib.sha256(data).hexdigest())
+
+
 def check_pack(pack: Path, manifest: Manifest) -> Iterator[str]:
     """What is wrong with a pack, one text a fault."""
     at = 0
@@ -75,7 +80,7 @@ def _check_sum(path: Path, expected: FileSum) -> Iterator[str]:
     except OSError as error:
         yield f"{path.name}: {error.strerror}"
         return
-    if FileSum(len(data), hashlib.sha256(data).hexdigest()) != expected:
+    if sum_of(data) != expected:
         yield f"{path.name} is not what was published"
 
 

@@ -9,9 +9,15 @@ from pathlib import Path
 import pytest
 
 from si.boot.arming import load_arming
+from si.boot.chosen import choose_script
+from si.cluster import Client
 from si.config import Settings
+from si.image.lock import lock_image
 from si.monitor.events import append_event, client_state, read_events
 from si.monitor.state import Event, Phase, State
+from si.names_check import VersionName
+from si.version.publish import publish_version
+from si.version.store import load_version
 from tests.integration.server_kit import make_store, run_si
 
 
@@ -28,7 +34,7 @@ def test_arming_writes_what_the_client_gets(settings: Settings) -> None:
     assert done.returncode == 0, done.stderr
     assert "wipes /dev/vda" in done.stderr
     assert done.stdout.splitlines() == [
-        "web1: armed with image web", "web2: armed with image web",
+        "web1: armed with image web as it stands", "web2: armed with image web as it stands",
     ]  # fmt: skip
     file = settings.clients / "web1/arming.json"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
@@ -56,6 +62,10 @@ def test_arming_writes_what_the_client_gets(settings: Settings) -> None:
         (("--clients", "web1", "--append", "a\nb"), 44, "handed to a kernel"),
         (("--clients", "web1", "--append", "si.token=x"), 44, "server itself"),
         (("--clients", "web1", "--transport", "torrent"), 2, "torrent"),
+        (("--clients", "web1", "--transport", "http"), 60, "si-publish web"),
+        (("--clients", "web1", "--image", "web@1"), 60, "si-publish web"),
+        (("--clients", "web1", "--image", "web@0"), 14, "'web@0'"),
+        (("--clients", "web1", "--image", "web@1", "--live"), 2, "as it stands"),
         (("--clients", "@none"), 21, "none"),
         (("--clients", "web1", "--localboot"), 2, "one of"),
     ],
@@ -156,3 +166,71 @@ def test_a_script_of_another_layout_says_itself_what_it_wipes(settings: Settings
     settings.keys.mkdir()
     (settings.keys / "office").write_text("secret\n")
     assert "wipes /dev/nvme0n1" in run_si(settings, *ARM, "--clients", "web1").stderr
+
+
+def publish(settings: Settings) -> None:
+    with lock_image(settings, "web") as held:
+        publish_version(settings, held)
+
+
+@pytest.fixture
+def published(settings: Settings) -> Settings:
+    """web@1, and web@2, which differs in its script."""
+    publish(settings)
+    script = settings.scripts / "web.master"
+    script.write_text(script.read_text() + "echo two\n")
+    publish(settings)
+    return settings
+
+
+def test_a_version_is_armed(published: Settings) -> None:
+    done = run_si(published, *ARM, "--clients", "web1", "--yes")
+    assert done.stdout == "web1: armed with image web@2\n", done.stderr
+    assert "image web@2 by rsync" in done.stderr
+    words = ("--image", "web@1", "--transport", "http")
+    assert run_si(published, *ARM, "--clients", "web1", *words, "--yes").returncode == 0
+    arming = load_arming(published, "web1")
+    assert arming is not None
+    assert (arming.image, arming.version, arming.transport) == ("web", 1, "http")
+    assert client_state(published, "web1").version == 1
+    assert "web@1" in run_si(published, "monitor").stdout
+    assert run_si(published, *ARM, "--clients", "web1", "--live", "--yes").returncode == 0
+    assert client_state(published, "web1").version is None
+    done = run_si(published, *ARM, "--clients", "web1", "--live", "--transport", "http")
+    assert (done.returncode, "as it stands" in done.stderr) == (60, True)
+
+
+def test_a_version_that_a_client_waits_for_is_not_removed(published: Settings) -> None:
+    run_si(published, *ARM, "--clients", "web1", "--image", "web@1", "--yes")
+    done = run_si(published, "rmimage", "web@1", "--yes")
+    assert "armed with image web@1: web1" in done.stderr
+    assert (published.versions / "web/1").is_dir()
+    run_si(published, "mkclientnetboot", "--localboot", "--clients", "web1")
+    assert run_si(published, "rmimage", "web@1", "--yes").returncode == 0
+
+
+@pytest.mark.parametrize("name", ["script", "manifest", "manifest.sig"])
+@pytest.mark.parametrize("place", [0, 0.5, -1])
+def test_a_flipped_bit_is_refused_by_name(published: Settings, name: str, place: float) -> None:
+    file = published.versions / "web/1" / name
+    data = bytearray(file.read_bytes())
+    data[-1 if place == -1 else int(place * len(data))] ^= 1
+    file.write_bytes(data)
+    done = run_si(published, *ARM, "--clients", "web1", "--image", "web@1", "--yes")
+    assert done.returncode in (61, 63), done.stderr
+    assert str(published.versions / "web/1/manifest").removesuffix("manifest") in done.stderr
+    assert not published.clients.exists()
+
+
+def test_an_older_version_brings_its_own_script(published: Settings) -> None:
+    client, (one, two) = Client("web1"), (
+        load_version(published, VersionName("web", number)) for number in (1, 2)
+    )  # fmt: skip
+    now = published.scripts / "web.master"
+    assert choose_script(published, client, "web", two) == now, "it may have been mended"
+    assert choose_script(published, client, "web", None) == now
+    assert choose_script(published, client, "web", one).read_text() + "echo two\n" == (
+        now.read_text()
+    )
+    other = published.scripts / "other.master"
+    assert choose_script(published, Client("web1", layout="other"), "web", one) == other

@@ -73,6 +73,21 @@ def test_tree_layout_and_script_stand_and_the_golden_client_is_told(
     wait_for(daemon.completed.exists)
 
 
+def test_what_was_captured_is_published(
+    tree: Path, settings: Settings, daemon: GoldenDaemon
+) -> None:
+    done = getimage(settings, daemon)
+    assert done.returncode == 0 and "web@1: " in done.stdout, done.stderr
+    script = settings.versions / "web/1/script"
+    assert script.read_bytes() == (settings.scripts / "web.master").read_bytes()
+    write(tree / "srv/new", "x")
+    assert "web@" not in getimage(settings, daemon, "--no-publish").stdout
+    assert not (settings.versions / "web/2").exists()
+    done = getimage(settings, daemon)
+    assert "nothing changed since 20" in done.stdout and "web@2: " in done.stdout
+    assert "nothing changed since web@2" in getimage(settings, daemon).stdout
+
+
 def test_again_with_nothing_changed(settings: Settings, daemon: GoldenDaemon) -> None:
     getimage(settings, daemon)
     record = json.loads((settings.images / "web/etc/systemimager/image.json").read_text())

@@ -16,6 +16,7 @@ import pytest
 
 from si.monitor.events import client_state, read_events
 from si.monitor.state import Event, State
+from si.version.signature import allowed_signers, public_key_path
 from tests.integration.server_kit import MASTER, Server, arm, make_store, run_si, running_server
 
 
@@ -81,10 +82,29 @@ def test_the_way_of_an_install(server: Server) -> None:
     assert token not in server.words()
 
 
+def unwrap(bundle: bytes) -> tuple[bytes, bytes]:
+    with tarfile.open(fileobj=io.BytesIO(bundle)) as tar:
+        assert tar.getnames() == ["install.tar", "install.tar.sig"]
+        signed, signature = (tar.extractfile(name) for name in tar.getnames())
+        assert signed is not None
+        assert signature is not None
+        return signed.read(), signature.read()
+
+
 def test_the_bundle(server: Server) -> None:
     token = arm(server.settings)
     data = server.ask(f"/install/web1/{token}/bundle.tar")[1]
-    with tarfile.open(fileobj=io.BytesIO(data)) as tar:
+    install, signature = unwrap(data)
+    signers = server.settings.root / "signers"
+    signers.write_text(
+        allowed_signers(public_key_path(server.settings).read_text(), ("si-install",))
+    )
+    (server.settings.root / "signature").write_bytes(signature)
+    subprocess.run(
+        ["ssh-keygen", "-Y", "verify", "-n", "si-install", "-I", "si", "-f", signers,
+         "-s", server.settings.root / "signature"], input=install, check=True,
+    )  # fmt: skip
+    with tarfile.open(fileobj=io.BytesIO(install)) as tar:
         members = {member.name: member for member in tar}
         texts = {
             name: file.read().decode()

@@ -4,12 +4,37 @@ from __future__ import annotations
 
 import dataclasses
 import http.server
+import io
+import tarfile
 import threading
 import urllib.parse
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from si.config import Settings
+from si.version.signature import INSTALL, sign
+
 TOKEN = "t0ken-of_this.arming"
+
+
+def make_bundle(site: Settings, master: str, *, client: str = "web1", **files: str) -> bytes:
+    """A bundle as si-server makes it, signed by the site."""
+    header = f"SI_CLIENT={client}\nSI_TOKEN={TOKEN}\nSI_IMAGE=web\nSI_VERSION=\n"
+    header += "SI_CAPTURED=2026-11-21T12:00:00Z\n"
+    texts = {"header.sh": header, "master.sh": master, **files}
+    install = _make_tar({name: text.encode() for name, text in texts.items()})
+    signature = sign(site, install, INSTALL)
+    return _make_tar({"install.tar": install, "install.tar.sig": signature})
+
+
+def _make_tar(files: dict[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for name, data in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    return buffer.getvalue()
 
 
 @dataclasses.dataclass

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import subprocess
-import tarfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,14 +10,19 @@ from pathlib import Path
 import pytest
 
 from si.boot.flavor import Flavor, build_flavor
-from si.config import default_settings
+from si.config import Settings, default_settings
 from tests.integration.boel.machine import DISK_BYTES, Machine
-from tests.integration.boel.server import TOKEN, Server, serving
+from tests.integration.boel.server import TOKEN, Server, make_bundle, serving
 
 
 @pytest.fixture(scope="module")
-def flavor(tmp_path_factory: pytest.TempPathFactory) -> Flavor:
-    return build_flavor(default_settings(tmp_path_factory.mktemp("flavor")), flavor="virtio")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    return default_settings(tmp_path_factory.mktemp("flavor"))
+
+
+@pytest.fixture(scope="module")
+def flavor(site: Settings) -> Flavor:
+    return build_flavor(site, flavor="virtio")
 
 
 @pytest.fixture
@@ -39,18 +42,6 @@ def boot(tmp_path: Path, flavor: Flavor) -> Iterator[Callable[[str], Machine]]:
 def serve() -> Iterator[Callable[[Server], Server]]:
     with ExitStack() as running:
         yield lambda server: running.enter_context(serving(server))
-
-
-def make_bundle(master: str, **files: str) -> bytes:
-    header = "SI_CLIENT=web1\nSI_IMAGE=web\nSI_CAPTURED=2026-11-21T12:00:00Z\n"
-    contents = {"header.sh": header, "master.sh": master, **files}
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as tar:
-        for name, text in contents.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(text.encode())
-            tar.addfile(info, io.BytesIO(text.encode()))
-    return buffer.getvalue()
 
 
 def arguments(server: Server) -> str:
@@ -88,7 +79,10 @@ finish poweroff
 
 
 def test_install_on_a_blank_disk(
-    serve: Callable[[Server], Server], boot: Callable[[str], Machine], tmp_path: Path
+    site: Settings,
+    serve: Callable[[Server], Server],
+    boot: Callable[[str], Machine],
+    tmp_path: Path,
 ) -> None:
     scripts = {
         "pre-install.order": "10all.first\n20web1.second\n",
@@ -96,7 +90,7 @@ def test_install_on_a_blank_disk(
         "pre-install/20web1.second": '#!/bin/sh\necho "second for $HOSTNAME with $IMAGENAME"\n',
     }
     master = INSTALL.replace("phase partition\n", 'phase partition\necho "one is $one"\n')
-    server = serve(Server(make_bundle(master, **scripts), lost_events=1))
+    server = serve(Server(make_bundle(site, master, **scripts), lost_events=1))
     machine = boot(arguments(server))
     machine.wait_for_end()
 
@@ -130,11 +124,11 @@ def read_back(disk: Path, folder: Path) -> None:
 
 
 def test_failure_is_reported_and_leaves_a_shell(
-    serve: Callable[[Server], Server], boot: Callable[[str], Machine]
+    serve: Callable[[Server], Server], boot: Callable[[str], Machine], site: Settings
 ) -> None:
     odd = "printf 'odd \\000\\377 bytes\\n'\n"
     master = START + odd + "phase check\ncheck_disk /dev/vda 2000000000\nphase partition\n"
-    server = serve(Server(make_bundle(master)))
+    server = serve(Server(make_bundle(site, master)))
     machine = boot(arguments(server))
     machine.wait_for(lambda: "failed" in server.phases, "failed event")
 
@@ -158,9 +152,9 @@ def test_failure_is_reported_and_leaves_a_shell(
 
 
 def test_machine_that_is_not_armed_is_left_alone(
-    serve: Callable[[Server], Server], boot: Callable[[str], Machine]
+    serve: Callable[[Server], Server], boot: Callable[[str], Machine], site: Settings
 ) -> None:
-    server = serve(Server(make_bundle(INSTALL), armed=False))
+    server = serve(Server(make_bundle(site, INSTALL), armed=False))
     machine = boot(arguments(server))
     machine.wait_for(lambda: "BOEL# " in machine.text, "prompt")
 
@@ -168,3 +162,23 @@ def test_machine_that_is_not_armed_is_left_alone(
     assert not any("bundle.tar" in line for line in server.asked)
     assert machine.disk.stat().st_blocks == 0
     assert machine.process.poll() is None
+
+
+def test_what_the_site_did_not_sign_for_this_client_is_not_run(
+    serve: Callable[[Server], Server], boot: Callable[[str], Machine], site: Settings
+) -> None:
+    bundle = make_bundle(site, INSTALL)
+    place = bundle.index(b"mkfs.xfs")
+    flipped = bundle[:place] + b"m" + bundle[place + 1 :].replace(b"mkfs.ext4", b"mkfs.ext3", 1)
+    cases = {
+        flipped: "the bundle with the master script is not what the site signed",
+        make_bundle(site, INSTALL, client="web2"): "not for this arming of this client",
+    }
+    for bad, told in cases.items():
+        server = serve(Server(bad))
+        machine = boot(arguments(server))
+        machine.wait_for(lambda: "failed" in server.phases, "failed event")  # noqa: B023
+        machine.stop()
+        assert told in server.events[-1][2]
+        assert "check" not in server.phases
+        assert machine.disk.stat().st_blocks == 0

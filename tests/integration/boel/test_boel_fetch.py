@@ -64,6 +64,7 @@ def header(daemon: RsyncDaemon, **more: str) -> dict[str, str]:
     return {
         "SI_RSYNC": f"rsync://127.0.0.1:{daemon.port}",
         "SI_IMAGE": "web",
+        "SI_VERSION": "",
         "SI_CAPTURED": "",
         "SI_TRANSPORT": "rsync",
         "SI_OVERRIDES": "all web1",

@@ -25,8 +25,8 @@ from si.script.layers import storage_files
 from si.script.plan import plan_disks
 from si.script.render import render_steps
 from tests.integration.boel.machine import Machine
-from tests.integration.boel.server import TOKEN, Server, serving
-from tests.integration.boel.test_boel_boot import START, make_bundle
+from tests.integration.boel.server import TOKEN, Server, make_bundle, serving
+from tests.integration.boel.test_boel_boot import START
 
 EXAMPLES = Path(__file__).parents[3] / "schemas/examples"
 ORDER = ("raid1-lvm", "raid1-lvm", "luks2-lvm", "btrfs", "thin-pool", "raid-levels", "raid1-lvm")
@@ -82,12 +82,13 @@ def sabotage(layout: Layout) -> str:
 def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """What the guest said."""
     folder = tmp_path_factory.mktemp("layers")
-    flavor: Flavor = build_flavor(default_settings(folder), flavor="virtio")
+    site = default_settings(folder)
+    flavor: Flavor = build_flavor(site, flavor="virtio")
     last = len(ORDER) - 1
     # Another layout than before needs other disks free: what runs is then stopped altogether.
     stops = [n == last or ORDER[n + 1] != name for n, name in enumerate(ORDER)]
     parts = [part(n, name, stops=stops[n]) for n, name in enumerate(ORDER)]
-    server = Server(make_bundle(f"{START}{''.join(parts)}phase written\nfinish poweroff\n"))
+    server = Server(make_bundle(site, f"{START}{''.join(parts)}phase written\nfinish poweroff\n"))
     with serving(server):
         address = f"si.server=http://10.0.2.2:{server.port} si.client=web1 si.token={TOKEN}"
         machine = Machine(folder, flavor, address, DISKS)

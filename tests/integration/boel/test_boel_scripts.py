@@ -19,7 +19,8 @@ SCRIPTS = sorted(
 def test_all_scripts_are_looked_at() -> None:
     others = {"programs", "modules.standard", "modules.virtio"}
     files = {path for path in boel_source().rglob("*") if path.is_file()}
-    assert {path.name for path in files - set(SCRIPTS)} == others
+    awk = {"compare.awk", "manifest.awk", "missing.awk"}  # what runs them tests them
+    assert {path.name for path in files - set(SCRIPTS)} == others | awk
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)

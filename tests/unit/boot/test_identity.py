@@ -60,6 +60,7 @@ def test_name_and_what_the_client_reports_with() -> None:
         "client": "web1",
         "token": "secret",
         "image": "web",
+        "version": None,
         "arch": "x86_64",
         "captured": "2026-11-21T12:00:00Z",
     }

@@ -93,12 +93,15 @@ def test_the_server_writes_what_the_client_reads() -> None:
         server_url=IDENTITY.server,
         token=secrets.token_urlsafe(32),
         image="web",
+        version=12,
         captured="2026-11-21T12:00:00Z",
         arch="x86_64",
         backend="ifupdown",
     )
     (text,) = (file.text for file in files if file.path == "etc/systemimager/client.json")
     assert parse_identity(text, "c").client == "web1"
+    assert parse_identity(text, "c").version == 12
+    assert parse_identity(text.replace("12,", "null,"), "c").version is None
 
 
 def test_identity_comes_back() -> None:
@@ -115,9 +118,12 @@ def test_identity_comes_back() -> None:
         {"token": ""},
         {"client": "a b"},
         {"arch": "a b"},
+        {"version": 0},
+        {"version": "1"},
+        {"version": True},
     ],
 )
-def test_bad_identities(change: dict[str, str]) -> None:
+def test_bad_identities(change: dict[str, Any]) -> None:
     with pytest.raises((ConfigInvalid, NameInvalid)):
         parse_identity(dump_identity(dataclasses.replace(IDENTITY, **change)), "c")
 

@@ -35,6 +35,15 @@ def state_of(events: list[Event], now_s: float = 300, attempts: int = 3) -> Clie
     return fold(events, now=now, attempts=attempts, report_timeout_s=900)
 
 
+def test_which_version_was_armed_and_which_one_runs() -> None:
+    events = [replace(ARMED, detail=json.dumps({"image": "web", "version": 3}))]
+    assert state_of(events).version == 3
+    for told, version in ((4, 4), (None, None), ("4", None), (True, None), (-1, None)):
+        report = json.dumps({"image": "web", "version": told})
+        assert state_of([*events, at(160, Phase.INSTALLED, 40, report)]).version == version
+    assert state_of([*events, at(160, Phase.INSTALLED, 40)]).version == 3
+
+
 def test_nothing_reported_is_idle() -> None:
     assert state_of([]) == ClientState()
     assert not state_of([]).may_install

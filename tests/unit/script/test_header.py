@@ -41,6 +41,7 @@ def test_all_values() -> None:
     assert found == {
         "SI_CLIENT": "web1",
         "SI_IMAGE": "web",
+        "SI_VERSION": "",
         "SI_ARCH": "x86_64",
         "SI_HTTP": "http://192.0.2.1:8080",
         "SI_RSYNC": "rsync://192.0.2.1:873",
@@ -52,6 +53,10 @@ def test_all_values() -> None:
         "DISK_ID_vda": identifier_value(MBR, client="web1", image="web"),
         "UUID_boot_efi": identifier_value(VFAT, client="web1", image="web"),
     }
+
+
+def test_a_version_is_named_by_its_number() -> None:
+    assert header(version=12)["SI_VERSION"] == "12"
 
 
 def test_values_cannot_become_shell() -> None:

@@ -1,0 +1,165 @@
+"""The contract that every transport passes: BOEL's own fetchers against a real si-server."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from scripts.lab.proof import count_differences
+from scripts.lab.specimens import plant_specimens
+from si.boot.arming import Transport
+from si.boot.flavor import boel_source
+from si.config import Settings, load_settings
+from si.serve.rsyncd import write_rsyncd_conf
+from si.version.signature import allowed_signers, ensure_public_key
+from si.version.store import MANIFEST, PACK, SIGNATURE
+from si.version.tree import ensure_tree
+from tests.integration import server_kit, version_kit
+from tests.integration.boel.breaking_link import BreakingLink
+from tests.integration.boel.files import Run
+
+Fetch = Callable[..., subprocess.CompletedProcess[str]]
+ROOM = 6 << 20
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """A server that hands out web@1, by everything."""
+    root = tmp_path_factory.mktemp("site")
+    server_kit.make_store(root)
+    version_kit.make_store(root)
+    settings = load_settings(root=root, config=None)
+    tree = version_kit.tree_of(settings)
+    (tree / "home/alice").mkdir(parents=True)
+    plant_specimens(tree)
+    (tree / version_kit.SOCKET[1:]).unlink()
+    version_kit.publish(settings)
+    ensure_tree(settings, version_kit.version(settings))
+    write_rsyncd_conf(settings)
+    with server_kit.running_server(settings, "--only", "http,rsync"):
+        yield settings
+
+
+@pytest.fixture(params=get_args(Transport))
+def transport(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def link(settings: Settings, transport: str) -> Iterator[BreakingLink]:
+    ports = {"http": settings.server.http_port, "rsync": settings.server.rsync_port}
+    link = BreakingLink(ports[transport])
+    yield link
+    link.close()
+
+
+@pytest.fixture
+def fetch(
+    boel: Run, tmp_path: Path, settings: Settings, transport: str, link: BreakingLink
+) -> Fetch:
+    """Have BOEL fetch web@1 over the link into a folder."""
+    library, state = tmp_path / "lib", tmp_path / "state"
+    shutil.copytree(boel_source() / "lib", library)
+    for fetcher in (boel_source() / "fetchers").iterdir():
+        shutil.copy(fetcher, library / f"fetch-{fetcher.name}")
+    (library / "signers").write_text(allowed_signers(ensure_public_key(settings)))
+    for name in (MANIFEST, SIGNATURE):
+        shutil.copy(version_kit.version(settings).path / name, state / name)
+
+    def run(place: Path, **more: str) -> subprocess.CompletedProcess[str]:
+        quick = "sleep() { :; }\n"
+        return boel(
+            f'{quick}fetch_image "{place}"\necho installed',
+            SI_IMAGE="web", SI_VERSION="1", SI_TRANSPORT=transport, BOEL_LIB=str(library),
+            SI_HTTP=f"http://127.0.0.1:{link.port}", SI_RSYNC=f"rsync://127.0.0.1:{link.port}",
+            HTTP_TRIES="3", **more,
+        )  # fmt: skip
+
+    return run
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    folder = tmp_path / "a"
+    folder.mkdir()
+    return folder
+
+
+def test_the_tree_arrives_whole_and_says_so(fetch: Fetch, place: Path, settings: Settings) -> None:
+    done = fetch(place)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "bytes" in done.stdout
+    assert "checking" in done.stdout
+    assert count_differences(version_kit.tree_of(settings), place) == []
+
+
+def test_a_connection_that_breaks_is_taken_up_again(
+    fetch: Fetch, place: Path, link: BreakingLink
+) -> None:
+    link.cuts = [3_000_000, 1_000_000]
+    done = fetch(place)
+    assert link.broken == 2
+    assert (done.returncode, "installed" in done.stdout) == (0, True), done.stdout + done.stderr
+
+
+def test_a_server_that_is_not_there_is_named(
+    fetch: Fetch, place: Path, link: BreakingLink, transport: str
+) -> None:
+    link.close()
+    done = fetch(place)
+    assert (done.returncode, "installed" in done.stdout) == (1, False)
+    assert "Connection refused" in done.stderr
+    assert "spoiled" not in done.stderr
+
+
+def test_a_full_disk_is_named(fetch: Fetch, place: Path, tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    with disk.open("wb") as file:
+        file.truncate(ROOM)
+    subprocess.run(["mkfs.ext4", "-q", disk], check=True)
+    subprocess.run(["mount", "-o", "loop", disk, place], check=True)
+    try:
+        done = fetch(place)
+    finally:
+        subprocess.run(["umount", place], check=True)
+    assert (done.returncode, "installed" in done.stdout) == (1, False)
+    assert "No space left on device" in done.stdout + done.stderr
+    assert len((done.stdout + done.stderr).splitlines()) < 40
+
+
+@pytest.mark.parametrize("place_of_bit", ["first", "middle", "last"])
+def test_a_spoiled_source_does_not_pass_for_the_version(
+    fetch: Fetch, place: Path, settings: Settings, transport: str, place_of_bit: str
+) -> None:
+    version = version_kit.version(settings)
+    spoiled = version.path / (PACK if transport == "http" else "tree/usr/large1")
+    good = spoiled.read_bytes()
+    bad = bytearray(good)
+    bad[{"first": 0, "middle": len(bad) // 2, "last": len(bad) - 1}[place_of_bit]] ^= 1
+    spoiled.write_bytes(bad)
+    try:
+        done = fetch(place)
+    finally:
+        spoiled.write_bytes(good)
+    assert (done.returncode, "installed" in done.stdout) == (1, False)
+    assert "web@1" in done.stderr
+    assert ("cannot be unpacked" if transport == "http" else "./usr/large1") in done.stderr
+
+
+def test_a_version_that_is_gone_is_named(
+    fetch: Fetch, place: Path, settings: Settings, transport: str
+) -> None:
+    version = version_kit.version(settings)
+    hidden = version.path.with_name(".hidden")
+    version.path.rename(hidden)
+    try:
+        done = fetch(place)
+    finally:
+        hidden.rename(version.path)
+    assert (done.returncode, "installed" in done.stdout) == (1, False)
+    assert ("404" in done.stderr) if transport == "http" else ("web@1" in done.stderr)
