@@ -68,6 +68,13 @@ class Fields:
         """Whether the field is there."""
         return name in self._left
 
+    def take_if_null(self, name: str) -> bool:
+        """Whether the field is null; it is taken then."""
+        if self._left.get(name, "") is not None:
+            return False
+        del self._left[name]
+        return True
+
     def all_texts(self) -> dict[str, str]:
         """All fields of this object, each a text."""
         return {name: self.text(name) for name in list(self._left)}

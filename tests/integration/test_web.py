@@ -134,7 +134,7 @@ def test_what_to_update_to(server: Server) -> None:
     status, body = server.ask("/clients/web1/update.json")
     assert status == 200
     told = json.loads(body)
-    assert (told["client"], told["image"]) == ("web1", "web")
+    assert (told["client"], told["image"], told["version"]) == ("web1", "web", None)
     assert told["overrides"] == ["everyone", "web1"]
     assert told["rsync"] == f"rsync://127.0.0.1:{server.settings.server.rsync_port}"
     assert json.loads(server.ask("/clients/web1/update.json?image=web")[1])["image"] == "web"
