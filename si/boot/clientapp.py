@@ -15,7 +15,18 @@ from pathlib import Path
 
 import si
 
-_MODULES = ("__init__.py", "errors.py", "names_check.py", "system/__init__.py", "system/run.py")
+_MODULES = (
+    "__init__.py",
+    "errors.py",
+    "names_check.py",
+    "system/__init__.py",
+    "system/run.py",
+    "version/__init__.py",
+    "version/manifest.py",
+    "version/record.py",
+    "version/signed.py",
+    "version/stream.py",
+)
 _TIME = (1980, 1, 1, 0, 0, 0)
 _SHEBANG = b"#!/usr/bin/env python3\n"
 _MAIN = "from si.client.main import main\n\nmain()\n"

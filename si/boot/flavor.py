@@ -28,7 +28,8 @@ from si.errors import FlavorBuildFailed, FlavorNotFound, NoSpace, PrivilegeMissi
 from si.image.swap import exchange
 from si.names_check import check_name
 from si.system.run import find_tool, run
-from si.version.signature import INSTALL, NAMESPACE, allowed_signers, ensure_public_key
+from si.version.signature import INSTALL, ensure_public_key
+from si.version.signed import NAMESPACE, allowed_signers
 
 ARCHITECTURES = tuple(MACHINES)
 _DEFAULT_LIST = "standard"

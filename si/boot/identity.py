@@ -61,13 +61,15 @@ def render_identity(
     arch: str,
     backend: str,
     hosts: str | None = None,
+    site_key: str | None = None,
 ) -> tuple[File, ...]:
     """Files that make an installed copy of `image` this client, in the order of their paths.
 
     `version` is None for a copy of the image as it stood in the store.
     `server_url` is http://ADDRESS:PORT; `captured` the ISO time of the capture; `backend` one of
     Backend (for "unknown", and for a network that cluster.xml leaves alone, no network file is
-    made); `hosts` the text of the image's etc/hosts, whose other lines are kept.
+    made); `hosts` the text of the image's etc/hosts, whose other lines are kept; `site_key` the
+    public key that versions are signed with, None where nothing was ever published.
     """
     report = {
         "format": 1,
@@ -84,6 +86,8 @@ def render_identity(
         File("etc/hosts", 0o644, render_hosts(client, hosts)),
         File("etc/systemimager/client.json", 0o600, json.dumps(report, indent=2) + "\n"),
     ]
+    if site_key is not None:
+        files.append(File("etc/systemimager/site-key.pub", 0o644, site_key))
     render = _RENDER.get(backend)
     if render is not None and client.network.managed:
         files.extend(render(client))

@@ -34,6 +34,11 @@ class Places:
         return self.etc / "client.json"
 
     @property
+    def site_key(self) -> Path:
+        """The public key that versions are signed with: written by the install."""
+        return self.etc / "site-key.pub"
+
+    @property
     def local_excludes(self) -> Path:
         """The administrator's list of what updates leave alone."""
         return self.etc / "updateclient.local.exclude"

@@ -21,16 +21,17 @@ from si.names_check import check_name
 DEFAULT_HTTP_PORT = 8080
 UPDATE_FORMAT = 1
 
-_TIMEOUT_S = 20.0
+TIMEOUT_S = 20.0
 _MAX_ANSWER = 1024 * 1024
 _RSYNC = re.compile(r"rsync://(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._-]{1,253}):[0-9]{1,5}")
-_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 @dataclass(frozen=True)
 class Update:
     """What the server says this client should be: the image, and the overrides over it from the
-    least to the most important. rsync is the base URL of its rsync modules."""
+    least to the most important. rsync is the base URL of its rsync modules. version is the number
+    of the image's current version, None when it has none."""
 
     client: str
     image: str
@@ -39,6 +40,7 @@ class Update:
     size_bytes: int
     rsync: str
     overrides: tuple[str, ...]
+    version: int | None = None
 
 
 def parse_server(text: str) -> str:
@@ -72,6 +74,7 @@ def parse_update(text: str | bytes, source: str) -> Update:
         size_bytes=fields.integer("size_bytes"),
         rsync=fields.text("rsync"),
         overrides=tuple(check_name("override", name) for name in fields.text_list("overrides")),
+        version=fields.optional_integer("version", least=1),
     )
     if _RSYNC.fullmatch(update.rsync) is None:
         raise UpdateRefused(f"{source}: rsync is not rsync://ADDRESS:PORT")
@@ -139,7 +142,7 @@ def unreachable(server: str, error: OSError) -> ServerUnreachable:
 
 def _exchange(request: urllib.request.Request) -> bytes:
     try:
-        with _OPENER.open(request, timeout=_TIMEOUT_S) as answer:
+        with OPENER.open(request, timeout=TIMEOUT_S) as answer:
             body: bytes = answer.read(_MAX_ANSWER + 1)
     except http.client.HTTPException as error:
         raise ConnectionError(f"no HTTP answer: {type(error).__name__}") from error

@@ -28,7 +28,8 @@ from si.layout.document import load_layout
 from si.script.demands import Demands, read_demands
 from si.script.header import render_header
 from si.script.identifiers import Identifier, identifiers
-from si.version.signature import INSTALL, sign
+from si.version.signature import INSTALL, public_key_path, sign
+from si.version.store import current_number
 
 MAX_SCRIPT = 4 * 1024 * 1024
 _MAX_HOSTS = 256 * 1024
@@ -67,7 +68,7 @@ def build_bundle(settings: Settings, client: Client, arming: Arming, bases: Base
             writer.add(f"keys/{key}", 0o600, _read_key(settings.keys / key, client.name))
         for stage in STAGES:
             _add_scripts(writer, settings.scripts / stage, stage, client, image.name)
-        for file in _identity(client, arming, image, bases):
+        for file in _identity(settings, client, arming, image, bases):
             writer.add(f"identity/{file.path}", file.mode, file.text.encode())
     install = writer.data
     with _new_tar(armed_s) as outer:
@@ -79,7 +80,8 @@ def build_bundle(settings: Settings, client: Client, arming: Arming, bases: Base
 def describe_update(
     settings: Settings, client: Client, image_name: str, bases: Bases
 ) -> dict[str, object]:
-    """What `si-updateclient` asks for: the image and the overrides that exist for this client."""
+    """What `si-updateclient` asks for: the image, its current version (null when there is none) and
+    the overrides that exist for this client."""
     image = load_image(settings, image_name)
     return {
         "format": 1,
@@ -90,6 +92,7 @@ def describe_update(
         "size_bytes": image.bytes or 0,
         "rsync": bases.rsync,
         "overrides": list(existing_overrides(settings, client, image.name)),
+        "version": current_number(settings, image.name),
     }
 
 
@@ -194,7 +197,10 @@ def _add_scripts(writer: _Writer, folder: Path, stage: str, client: Client, imag
     writer.add(f"{stage}.order", 0o644, "".join(f"{name}\n" for name in chosen).encode())
 
 
-def _identity(client: Client, arming: Arming, image: Image, bases: Bases) -> tuple[File, ...]:
+def _identity(
+    settings: Settings, client: Client, arming: Arming, image: Image, bases: Bases
+) -> tuple[File, ...]:
+    key = public_key_path(settings)
     facts = image.facts
     hosts = read_inside(image.path, "etc/hosts", max_bytes=_MAX_HOSTS)
     return render_identity(
@@ -207,6 +213,7 @@ def _identity(client: Client, arming: Arming, image: Image, bases: Bases) -> tup
         arch=arming.arch,
         backend=facts.network.backend if facts else "unknown",
         hosts=hosts.decode("utf-8", "replace") if hosts is not None else None,
+        site_key=key.read_text(encoding="ascii") if key.exists() else None,
     )
 
 

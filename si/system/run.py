@@ -62,22 +62,24 @@ def find_tool(name: str, *, package: str | None = None) -> str:
 def run(
     argv: Sequence[Arg],
     *,
-    stdin: bytes | None = None,
+    stdin: bytes | IO[bytes] | None = None,
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
     timeout_s: float | None = None,
     check: bool = True,
     ok: Sequence[int] = (0,),
 ) -> Completed:
-    """Run to the end, capturing output.
+    """Run to the end, capturing output. stdin: bytes, or a file that is read from where it stands.
 
     Raises ToolMissing, CommandFailed (exit code not in `ok` while `check`, a signal, a time-out).
     """
     words = _words(argv)
+    given = b"" if stdin is None else stdin
     try:
         done = subprocess.run(
             list(argv),
-            input=stdin if stdin is not None else b"",
+            input=given if isinstance(given, bytes) else None,
+            stdin=None if isinstance(given, bytes) else given,
             capture_output=True,
             env=clean_environment(env),
             cwd=cwd,

@@ -119,7 +119,7 @@ def parse_manifest(data: bytes, source: str) -> Manifest:
     Raises ManifestInvalid, with the line, for anything that `dump_manifest` would not have made.
     """
     head, frames, lines, first = parse_lists(data, source)
-    with _told(source) as at:
+    with told(source) as at:
         records = tuple(_parse_records(lines, first, frames, at))
         _check_sums(head, frames, records, at)
     return Manifest(head, frames, records)
@@ -130,7 +130,7 @@ def parse_lists(data: bytes, source: str) -> Lists:
 
     Raises ManifestInvalid.
     """
-    with _told(source) as at:
+    with told(source) as at:
         if len(data) > MAX_BYTES:
             raise ManifestInvalid(f"it is larger than {MAX_BYTES} bytes")
         lines = data.split(b"\n")
@@ -149,20 +149,20 @@ def parse_lists(data: bytes, source: str) -> Lists:
 
 def parse_head(data: bytes, source: str) -> Head:
     """Read the first nine lines alone. Raises ManifestInvalid."""
-    with _told(source) as at:
+    with told(source) as at:
         return _parse_head(data.split(b"\n", 10)[:10], at)
 
 
-class _Position:
+class Position:
     """The line that is being read, for errors."""
 
     line = 1
 
 
 @contextlib.contextmanager
-def _told(source: str) -> Iterator[_Position]:
+def told(source: str) -> Iterator[Position]:
     """Say where a fault is."""
-    at = _Position()
+    at = Position()
     try:
         yield at
     except SIError as error:
@@ -172,7 +172,7 @@ def _told(source: str) -> Iterator[_Position]:
         ) from None
 
 
-def _parse_head(lines: list[bytes], at: _Position) -> Head:
+def _parse_head(lines: list[bytes], at: Position) -> Head:
     words = []
     names = (
         "si-manifest", "image", "version", "published", "message", "torrent", "script", "pack",
@@ -232,13 +232,13 @@ def _number(text: str, *, least: int = 0, most: int = _MAX_SIZE) -> int:
     return int(text)
 
 
-def _expect(lines: list[bytes], number: int, text: bytes, at: _Position) -> None:
+def _expect(lines: list[bytes], number: int, text: bytes, at: Position) -> None:
     at.line = number + 1
     if not 0 <= number < len(lines) or lines[number] != text:
         raise ManifestInvalid(f"here stands {text.decode()}")
 
 
-def _parse_frames(lines: list[bytes], at: _Position) -> tuple[tuple[Frame, ...], int]:
+def _parse_frames(lines: list[bytes], at: Position) -> tuple[tuple[Frame, ...], int]:
     """The frames, and the index of the line behind them."""
     at.line = 10
     key, _, count = lines[9].decode("ascii", "replace").partition(" ")
@@ -246,28 +246,29 @@ def _parse_frames(lines: list[bytes], at: _Position) -> tuple[tuple[Frame, ...],
         raise ManifestInvalid("here stands frames COUNT")
     end = 10 + _number(count, least=1, most=len(lines))
     found = []
-    for number, line in enumerate(lines[10:end], 11):
-        at.line = number
-        words = line.decode("ascii", "replace").split(" ")
-        if len(words) != 3 or _SHA256.fullmatch(words[2]) is None:
-            raise ManifestInvalid("a frame has two sizes and a SHA-256")
-        found.append(
-            Frame(_number(words[0], least=1, most=MAX_FRAME), _number(words[1], least=1), words[2])
-        )
+    for at.line, line in enumerate(lines[10:end], 11):
+        found.append(parse_frame(line))
     return tuple(found), end
 
 
+def parse_frame(line: bytes) -> Frame:
+    """Read the line of a frame. Raises ManifestInvalid."""
+    words = line.decode("ascii", "replace").split(" ")
+    if len(words) != 3 or _SHA256.fullmatch(words[2]) is None:
+        raise ManifestInvalid("a frame has two sizes and a SHA-256")
+    return Frame(_number(words[0], least=1, most=MAX_FRAME), _number(words[1], least=1), words[2])
+
+
 def _parse_records(
-    body: list[bytes], first: int, frames: tuple[Frame, ...], at: _Position
+    body: list[bytes], first: int, frames: tuple[Frame, ...], at: Position
 ) -> Iterator[Record]:
     """Records in order, each in a folder that came before, hard links to files that came before."""
     kinds: dict[bytes, str] = {}
     before = b""
-    for number, line in enumerate(body, first):
-        at.line = number
+    for at.line, line in enumerate(body, first):
         record = parse_line(line)
         path, key = record.path, sort_key(record.path)
-        if number == first:
+        if at.line == first:
             if path != b"/" or record.kind != FOLDER:
                 raise ManifestInvalid("the first path is the folder /")
         elif key <= before:
@@ -284,7 +285,7 @@ def _parse_records(
 
 
 def _check_sums(
-    head: Head, frames: tuple[Frame, ...], records: tuple[Record, ...], at: _Position
+    head: Head, frames: tuple[Frame, ...], records: tuple[Record, ...], at: Position
 ) -> None:
     at.line = 8
     if sum(frame.packed for frame in frames) != head.pack_size:

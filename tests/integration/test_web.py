@@ -16,7 +16,8 @@ import pytest
 
 from si.monitor.events import client_state, read_events
 from si.monitor.state import Event, State
-from si.version.signature import allowed_signers, public_key_path
+from si.version.signature import public_key_path
+from si.version.signed import allowed_signers
 from tests.integration.server_kit import MASTER, Server, arm, make_store, run_si, running_server
 
 
@@ -154,7 +155,7 @@ def test_what_to_update_to(server: Server) -> None:
     status, body = server.ask("/clients/web1/update.json")
     assert status == 200
     told = json.loads(body)
-    assert (told["client"], told["image"]) == ("web1", "web")
+    assert (told["client"], told["image"], told["version"]) == ("web1", "web", None)
     assert told["overrides"] == ["everyone", "web1"]
     assert told["rsync"] == f"rsync://127.0.0.1:{server.settings.server.rsync_port}"
     assert json.loads(server.ask("/clients/web1/update.json?image=web")[1])["image"] == "web"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator
 
@@ -63,6 +64,10 @@ def test_what_is_no_version_is_refused_in_one_line(
     code, body = server.ask(target)
     assert (code, body.count(b"\n")) == (status, 1)
     assert b"root:" not in body
+
+
+def test_a_client_is_told_the_current_version(server: Server) -> None:
+    assert json.loads(server.ask("/clients/web1/update.json")[1])["version"] == 1
 
 
 def test_a_version_that_is_gone(server: Server) -> None:

@@ -16,7 +16,8 @@ from si.boot.arming import Transport
 from si.boot.flavor import boel_source
 from si.config import Settings, load_settings
 from si.serve.rsyncd import write_rsyncd_conf
-from si.version.signature import allowed_signers, ensure_public_key
+from si.version.signature import ensure_public_key
+from si.version.signed import allowed_signers
 from si.version.store import MANIFEST, PACK, SIGNATURE
 from si.version.tree import ensure_tree
 from tests.integration import server_kit, version_kit

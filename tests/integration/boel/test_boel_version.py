@@ -12,7 +12,8 @@ import pytest
 
 from scripts.lab.specimens import FOLDER
 from si.config import Settings
-from si.version.signature import INSTALL, NAMESPACE, allowed_signers, ensure_public_key
+from si.version.signature import INSTALL, ensure_public_key
+from si.version.signed import NAMESPACE, allowed_signers
 from si.version.store import MANIFEST, PACK, SIGNATURE
 from tests.integration import version_kit
 from tests.integration.boel.files import Run

@@ -47,6 +47,15 @@ def identity(client: Client, backend: str, hosts: str | None = None) -> dict[str
     return {file.path: file for file in files}
 
 
+def test_the_key_that_versions_are_signed_with_comes_along() -> None:
+    files = render_identity(
+        DHCP, server_url="http://10.77.0.1:8080", token="t", image="web", captured="",
+        arch="x86_64", backend="unknown", site_key="ssh-ed25519 AAAA si site key\n",
+    )  # fmt: skip
+    (key,) = (file for file in files if file.path == "etc/systemimager/site-key.pub")
+    assert (key.mode, key.text) == (0o644, "ssh-ed25519 AAAA si site key\n")
+
+
 def test_name_and_what_the_client_reports_with() -> None:
     files = identity(DHCP, "unknown")
     assert sorted(files) == ["etc/hostname", "etc/hosts", "etc/systemimager/client.json"]

@@ -87,6 +87,19 @@ def test_any_answer_is_an_update_or_an_error(answer: bytes) -> None:
         parse_update(answer, "u")
 
 
+@pytest.mark.parametrize(
+    ("said", "version"), [({}, None), ({"version": None}, None), ({"version": 7}, 7)]
+)
+def test_an_image_may_have_no_version(said: dict[str, Any], version: int | None) -> None:
+    assert parse_update(json.dumps({**UPDATE, **said}), "u").version == version
+
+
+@pytest.mark.parametrize("said", [0, -1, "7", 1.5, True])
+def test_what_is_no_version(said: object) -> None:
+    with pytest.raises(UpdateRefused, match="version is not"):
+        parse_update(json.dumps({**UPDATE, "version": said}), "u")
+
+
 def test_the_server_writes_what_the_client_reads() -> None:
     files = render_identity(
         Client("web1"),

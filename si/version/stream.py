@@ -1,0 +1,149 @@
+"""Read a manifest line by line: in bounded memory, however many paths it has.
+
+Stage 3. Pure but for reading the file it is given; Python 3.9 and the standard library only, for
+it is what clients use. In: an open manifest; out: paths with their lines, in order. What concerns
+the order of lines is checked here for each; a line itself is read, and so checked, by `read` - a
+client finds most lines to be what its own tree says, and has no need to read those.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from itertools import islice
+from typing import IO
+
+from si.errors import ManifestInvalid
+from si.version.manifest import (
+    MAX_BYTES,
+    Frame,
+    dump_head,
+    parse_frame,
+    parse_head,
+    told,
+)
+from si.version.record import Record, parse_line, sort_key, unescape
+
+_HEAD_BYTES = 64 * 1024
+_COUNT_BYTES = 40
+_TARGET = 6
+"""The word of a further name's line that says the first."""
+
+
+class ManifestReader:
+    """A manifest in a file. head, frames; first_names: paths that have further names.
+
+    Raises ManifestInvalid for a file that is cut off, too large, or whose head is not right.
+    """
+
+    def __init__(self, file: IO[bytes], source: str) -> None:
+        self._file = file
+        self.source = source
+        self._line = 1
+        if file.seek(0, os.SEEK_END) > MAX_BYTES:
+            raise ManifestInvalid(f"{source}: it is larger than {MAX_BYTES} bytes")
+        file.seek(0)
+        self.head = parse_head(file.read(_HEAD_BYTES), source)
+        file.seek(len(dump_head(self.head)) + 1)
+        self.frames = self._read_frames()
+        self._begin = file.tell()
+        self._first = len(self.frames) + 12
+        self.first_names = self._survey()
+
+    def entries(self) -> Iterator[tuple[bytes, bytes]]:
+        """(path, line without its end) of each record, from the beginning, in order.
+
+        Raises ManifestInvalid for a path out of order, in no folder, or a further name of what
+        does not stand before it.
+        """
+        self._file.seek(self._begin)
+        lines = enumerate(islice(self._file, self.head.paths), self._first)
+        self._line, whole = next(lines)
+        if not whole.startswith(b"d ") or self._path(whole) != b"/":
+            raise self.fault("the first path is the folder /")
+        yield b"/", whole[:-1]
+        folders, known, before = [b""], set[bytes](), sort_key(b"/")
+        for number, whole in lines:
+            self._line, line = number, whole[:-1]
+            path = self._path(line)
+            key = sort_key(path)
+            if key <= before:
+                raise self.fault("the paths are not in order")
+            before = key
+            self._leave(folders, path.rpartition(b"/")[0])
+            if line.startswith(b"d "):
+                folders.append(path)
+            elif line.startswith(b"h "):
+                if self._first_name(line) not in known:
+                    raise self.fault("a further name of a file that does not stand before it")
+            elif path in self.first_names:
+                known.add(path)
+            yield path, line
+
+    def read(self, line: bytes) -> Record:
+        """The record of the line that `entries` gave last. Raises ManifestInvalid."""
+        try:
+            record = parse_line(line)
+        except ManifestInvalid as error:
+            raise self.fault(error.message) from None
+        if record.frame >= len(self.frames) or record.offset > self.frames[record.frame].unpacked:
+            raise self.fault("the place is outside of the pack")
+        return record
+
+    def fault(self, message: str) -> ManifestInvalid:
+        """The error for the line that is being read."""
+        return ManifestInvalid(
+            f"{self.source}:{self._line}: {message}",
+            hint="the version is spoiled: publish the image again, or take another version",
+        )
+
+    def _leave(self, folders: list[bytes], parent: bytes) -> None:
+        """Leave folders until `parent` is the one that is looked at."""
+        while folders[-1] != parent:
+            folders.pop()
+            if not folders:
+                raise self.fault("the path is in no folder")
+
+    def _read_frames(self) -> tuple[Frame, ...]:
+        self._line = 10
+        key, _, count = self._file.readline(_COUNT_BYTES).rstrip(b"\n").partition(b" ")
+        if key != b"frames" or not count.isdigit() or not 0 < int(count) <= MAX_BYTES:
+            raise self.fault("here stands frames COUNT")
+        found = []
+        with told(self.source) as at:
+            for at.line in range(11, 11 + int(count)):
+                found.append(parse_frame(self._file.readline(2 * _HEAD_BYTES).rstrip(b"\n")))
+            at.line += 1
+            if self._file.readline(_COUNT_BYTES) != b"paths\n":
+                raise ManifestInvalid("here stands paths")
+            at.line = 8
+            if sum(frame.packed for frame in found) != self.head.pack_size:
+                raise ManifestInvalid("the frames do not make up the pack")
+        return tuple(found)
+
+    def _survey(self) -> frozenset[bytes]:
+        """Look through all lines once: is the whole there, and what has further names?"""
+        found = set()
+        lines = 0
+        for line in islice(self._file, self.head.paths):
+            lines += 1
+            if line.startswith(b"h "):
+                self._line = self._first + lines - 1
+                found.add(self._first_name(line))
+        self._line = self._first + lines
+        if lines != self.head.paths or self._file.read(5) != b"end\n":
+            raise self.fault(f"it does not end after {self.head.paths} paths, as it says")
+        return frozenset(found)
+
+    def _path(self, line: bytes) -> bytes:
+        return self._name(line.rsplit(b" ", 2)[-2:][0])
+
+    def _first_name(self, line: bytes) -> bytes:
+        words = line.split(b" ", _TARGET + 1)
+        return self._name(words[_TARGET]) if len(words) > _TARGET else b""
+
+    def _name(self, word: bytes) -> bytes:
+        try:
+            return unescape(word) if b"%" in word else word
+        except ManifestInvalid as error:
+            raise self.fault(error.message) from None
