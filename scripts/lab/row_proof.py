@@ -31,7 +31,7 @@ def prove_row(row: Row, disks: Sequence[Path], image: Path, folder: Path) -> tup
     output = folder / "proof.txt"
     if not row.places:
         return _prove_inside(row, disks, image, folder, output)
-    with mounted_tree(disks[0], row.places, folder / "mnt") as tree:
+    with mounted_tree(disks[0], row.places, folder / "mnt", row.sector_bytes) as tree:
         return compare_disk(
             image, tree, output, allowed=_allowed(row, image, folder), ahead=row.ahead
         )
