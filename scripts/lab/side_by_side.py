@@ -73,7 +73,7 @@ def _play_row(story: RowStory, row: Row, folder: Path, report: Future[Report]) -
     try:
         played = story.play_row(row)
         played.write(folder / f"{row.name}.json")
-    except Exception as error:
+    except BaseException as error:
         report.set_exception(error)
     else:
         report.set_result(played)
