@@ -68,12 +68,14 @@ class Report:
         verdict = "ok  " if ok else "FAIL"
         print(f"{self._margin}           {verdict} {name}: {detail}", flush=True)
 
-    def write(self, path: Path) -> None:
-        """As JSON: {"phases": [{"name", "seconds"}], "checks": [{"name", "ok", "detail"}]}."""
+    def write(self, path: Path, *, commit: str = "") -> None:
+        """As JSON: {"phases": [{"name", "seconds"}], "checks": [{"name", "ok", "detail"}],
+        "seconds", "commit"}; the last is that of the sources, where it is known."""
         data = {
             "phases": [{"name": p.name, "seconds": round(p.seconds, 2)} for p in self.phases],
             "checks": [{"name": c.name, "ok": c.ok, "detail": c.detail} for c in self.checks],
             "seconds": round(self.seconds, 2),
+            "commit": commit,
         }
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(data, indent=1) + "\n")

@@ -16,6 +16,7 @@ from scripts.lab.matrix import RowStory
 from scripts.lab.report import Report
 from scripts.lab.row_golden import ensure_rows
 from scripts.lab.rows import ROWS, Row
+from si.system.run import run
 
 AT_A_TIME = 2
 
@@ -72,8 +73,16 @@ def _play(
 def _play_row(story: RowStory, row: Row, folder: Path, report: Future[Report]) -> None:
     try:
         played = story.play_row(row)
-        played.write(folder / f"{row.name}.json")
+        played.write(folder / f"{row.name}.json", commit=_commit())
     except BaseException as error:
         report.set_exception(error)
     else:
         report.set_result(played)
+
+
+def _commit() -> str:
+    """Of the sources; with -dirty at its end when they are not quite those."""
+    described = run(
+        ["git", "-C", FOLDER.parent, "describe", "--always", "--dirty", "--exclude=*"], check=False
+    )
+    return described.text.strip()

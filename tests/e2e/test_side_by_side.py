@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from scripts.lab import side_by_side
+from scripts.lab import matrix_table, side_by_side
 from scripts.lab.errors import LabError
 from scripts.lab.report import Report
 from scripts.lab.rows import ROWS, Row
@@ -75,3 +75,17 @@ def test_a_row_that_fails_holds_up_no_other(story: type[FakeStory], tmp_path: Pa
     }  # fmt: skip
     assert "to-luks is broken" in str(done["to-luks"])
     assert "image of uefi-4k is broken" in str(done["uefi-4k"])
+
+
+def test_the_table_of_the_manual_has_only_what_was_seen(
+    story: type[FakeStory], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    story.broken = frozenset(("to-luks",))
+    play(["bios-gpt", "to-luks"], tmp_path)
+    monkeypatch.setattr(matrix_table, "FOLDER", tmp_path)
+    matrix_table.main()
+    rule, head, rule_2, line, rule_3 = capsys.readouterr().out.splitlines()
+    assert rule == rule_2 == rule_3
+    assert head.split() == ["row", "checks", "seconds", "commit"]
+    assert line.split()[:5] == ["bios-gpt", "0", "of", "0", "0"]
