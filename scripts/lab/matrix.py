@@ -16,13 +16,13 @@ from typing import Self
 from scripts.lab import patch
 from scripts.lab.accel import choose_accelerator
 from scripts.lab.golden import ADDRESS as GOLDEN_ADDRESS
-from scripts.lab.golden import FOLDER, Golden
+from scripts.lab.golden import FOLDER, KEY
 from scripts.lab.golden import MAC as GOLDEN_MAC
 from scripts.lab.hardware import Firmware
 from scripts.lab.machine import Boot, Machine, Spec, make_disk
 from scripts.lab.network import Network
 from scripts.lab.report import Report
-from scripts.lab.row_golden import ensure_maker, ensure_rows
+from scripts.lab.row_golden import ensure_rows
 from scripts.lab.row_proof import prove_row
 from scripts.lab.rows import PASSPHRASE, Row
 from scripts.lab.site import ADDRESSES, IMAGE, MACS, Site
@@ -91,7 +91,6 @@ class RowStory:
     def set_up(self) -> None:
         """The golden client's disks, a network with DNS and DHCP, and the server."""
         with self.report.phase("golden disks", f"{self.golden_row.name}: made by hand, kept"):
-            self.golden = Golden(disk=ensure_maker(FOLDER, _say).disk, key=FOLDER / "id_ed25519")
             self.golden_disks = ensure_rows(FOLDER, [self.golden_row], _say)[self.golden_row.name]
         with self.report.phase("server", "network, DNS, DHCP, si-server"):
             self.accelerator = choose_accelerator(FOLDER).name
@@ -108,7 +107,7 @@ class RowStory:
         """Boot the golden client and take its image."""
         with self.report.phase("golden client", "boots from its own disks"):
             self._start("golden", self.golden_disks, Boot.DISK)
-            login = Login(self.network, GOLDEN_ADDRESS, self.golden.key)
+            login = Login(self.network, GOLDEN_ADDRESS, FOLDER / KEY)
             login.wait(BOOT_S)
             self.golden_identity = patch.read_identity(login)
             self.site.prepare(login, self.folder / "prepareclient.log")
@@ -207,7 +206,7 @@ class RowStory:
         self._machine.power_down(90)
 
     def _login(self) -> Login:
-        return Login(self.network, ADDRESSES[CLIENT], self.golden.key)
+        return Login(self.network, ADDRESSES[CLIENT], FOLDER / KEY)
 
     @property
     def _nvram(self) -> Path:

@@ -7,13 +7,13 @@ comparing program runs there, on a disk with a copy of the image.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from scripts.lab.accel import choose_accelerator
 from scripts.lab.disk import mounted, mounted_tree
 from scripts.lab.golden import ADDRESS, FOLDER, MAC
-from scripts.lab.hardware import Attached, Bus
+from scripts.lab.hardware import Attached, Bus, Firmware
 from scripts.lab.machine import Machine, Spec, make_disk
 from scripts.lab.network import Network
 from scripts.lab.proof import ALLOWED, COMPARE, SHOWN, compare_disk
@@ -24,6 +24,11 @@ from si.system.run import run
 
 IMAGE_MIB = 2048
 COMPARE_S = 900
+GRUB = {
+    Firmware.BIOS: ("i386-pc", ("core.img", "load.cfg")),
+    Firmware.UEFI: ("x86_64-efi", ("core.efi", "grub.efi", "load.cfg")),
+}
+"""What grub-install makes in /boot/grub, by firmware."""
 
 
 def prove_row(row: Row, disks: Sequence[Path], image: Path, folder: Path) -> tuple[bool, str]:
@@ -70,9 +75,26 @@ def _prove_inside(
 def _allowed(row: Row, image: Path, folder: Path) -> Path:
     """The closed list of this row, with the release of the image's kernel in it."""
     release = next((image / "lib/modules").iterdir()).name
+    text = (ALLOWED / f"{row.allowed}.txt").read_text().replace("RELEASE", release)
+    if row.source:
+        text += "".join(f"{path}\t{reason}\n" for path, reason in _grub_of_retarget(row, image))
     made = folder / "allowed.txt"
-    made.write_text((ALLOWED / f"{row.allowed}.txt").read_text().replace("RELEASE", release))
+    made.write_text(text)
     return made
+
+
+def _grub_of_retarget(row: Row, image: Path) -> Iterator[tuple[str, str]]:
+    """What GRUB makes for where it lies now; its modules too, where the golden client was started
+    by the other firmware and has none of them."""
+    platform, made = GRUB[row.firmware]
+    place = f"/boot/grub/{platform}"
+    for name in made:
+        yield f"{place}/{name}", "made at install: it says where /boot/grub lies"
+    if not (image / place[1:]).exists():
+        yield place, "GRUB for another firmware than the golden client's"
+        for path in sorted((image / "usr/lib/grub" / platform).iterdir()):
+            if path.is_file():
+                yield f"{place}/{path.name}", f"from /usr/lib/grub/{platform}"
 
 
 def _copy_image(image: Path, folder: Path) -> Path:
