@@ -7,13 +7,13 @@ comparing program runs there, on a disk with a copy of the image.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from scripts.lab.accel import choose_accelerator
 from scripts.lab.disk import mounted, mounted_tree
 from scripts.lab.golden import ADDRESS, FOLDER, MAC
-from scripts.lab.hardware import Attached, Bus, Firmware
+from scripts.lab.hardware import Attached, Bus
 from scripts.lab.machine import Machine, Spec, make_disk
 from scripts.lab.network import Network
 from scripts.lab.proof import ALLOWED, COMPARE, SHOWN, compare_disk
@@ -24,11 +24,7 @@ from si.system.run import run
 
 IMAGE_MIB = 2048
 COMPARE_S = 900
-GRUB = {
-    Firmware.BIOS: ("i386-pc", ("core.img", "load.cfg")),
-    Firmware.UEFI: ("x86_64-efi", ("core.efi", "grub.efi", "load.cfg")),
-}
-"""What grub-install makes in /boot/grub, by firmware."""
+RETARGET = ALLOWED / "retarget.txt"
 
 
 def prove_row(row: Row, disks: Sequence[Path], image: Path, folder: Path) -> tuple[bool, str]:
@@ -38,8 +34,9 @@ def prove_row(row: Row, disks: Sequence[Path], image: Path, folder: Path) -> tup
         return _prove_inside(row, disks, image, folder, output)
     with mounted_tree(disks[0], row.places, folder / "mnt", row.sector_bytes) as tree:
         return compare_disk(
-            image, tree, output, allowed=_allowed(row, image, folder), ahead=row.ahead
-        )
+            image, tree, output, allowed=_allowed(row, image, folder), ahead=row.ahead,
+            more_allowed=RETARGET if row.source else None,
+        )  # fmt: skip
 
 
 def _prove_inside(
@@ -58,13 +55,14 @@ def _prove_inside(
         login.wait(BOOT_S)
         login.copy_to(COMPARE, "/run/compare.py")
         login.copy_to(_allowed(row, image, folder), "/run/allowed")
+        login.copy_to(RETARGET, "/run/retarget")
         names = [Bus.VIRTIO.device(number) for number in range(2, 2 + len(disks))]
         look = (SCRIPTS / "begin.sh").read_bytes() + (SCRIPTS / f"look/{row.name}.sh").read_bytes()
         login.run(["env", f"PASSPHRASE={PASSPHRASE}", "sh", "-s", "--", *names], stdin=look)
-        ahead = "--ahead" if row.ahead else ""
+        options = f"{'--ahead' if row.ahead else ''} {'--ran /run/retarget' if row.source else ''}"
         done = login.run(
             "mkdir -p /image && mount -o ro,noload /dev/vdb /image && "
-            f"python3 /run/compare.py /image /new --allow /run/allowed {ahead}",
+            f"python3 /run/compare.py /image /new --allow /run/allowed {options}",
             timeout_s=COMPARE_S, check=False,
         )  # fmt: skip
     output.write_bytes(done.stdout + done.stderr)
@@ -75,26 +73,9 @@ def _prove_inside(
 def _allowed(row: Row, image: Path, folder: Path) -> Path:
     """The closed list of this row, with the release of the image's kernel in it."""
     release = next((image / "lib/modules").iterdir()).name
-    text = (ALLOWED / f"{row.allowed}.txt").read_text().replace("RELEASE", release)
-    if row.source:
-        text += "".join(f"{path}\t{reason}\n" for path, reason in _grub_of_retarget(row, image))
     made = folder / "allowed.txt"
-    made.write_text(text)
+    made.write_text((ALLOWED / f"{row.allowed}.txt").read_text().replace("RELEASE", release))
     return made
-
-
-def _grub_of_retarget(row: Row, image: Path) -> Iterator[tuple[str, str]]:
-    """What GRUB makes for where it lies now; its modules too, where the golden client was started
-    by the other firmware and has none of them."""
-    platform, made = GRUB[row.firmware]
-    place = f"/boot/grub/{platform}"
-    for name in made:
-        yield f"{place}/{name}", "made at install: it says where /boot/grub lies"
-    if not (image / place[1:]).exists():
-        yield place, "GRUB for another firmware than the golden client's"
-        for path in sorted((image / "usr/lib/grub" / platform).iterdir()):
-            if path.is_file():
-                yield f"{place}/{path.name}", f"from /usr/lib/grub/{platform}"
 
 
 def _copy_image(image: Path, folder: Path) -> Path:
