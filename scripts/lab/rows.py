@@ -49,6 +49,11 @@ class Row:
     mirrored: bool = False
     """Boots with any one of its disks removed."""
 
+    @property
+    def boots(self) -> int:
+        """How often it is started once it is installed."""
+        return 2 + (len(self.disks_mib) if self.mirrored else 0)
+
 
 XFS = "ro,norecovery"
 BTRFS = "ro,norecovery"

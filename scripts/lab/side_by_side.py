@@ -45,12 +45,12 @@ def playing(rows: Sequence[Row], folder: Path) -> Iterator[dict[str, Future[Repo
 
 
 def group_by_golden(rows: Sequence[Row]) -> dict[str, list[Row]]:
-    """Rows by the name of the row whose golden client they come from; the most rows first, so that
+    """Rows by the name of the row whose golden client they come from; the most boots first, so that
     the longest story is not the last to begin."""
     groups: dict[str, list[Row]] = {}
     for row in rows:
         groups.setdefault(row.source or row.name, []).append(row)
-    return dict(sorted(groups.items(), key=lambda group: -len(group[1])))
+    return dict(sorted(groups.items(), key=lambda group: -sum(row.boots for row in group[1])))
 
 
 def _play(
