@@ -85,7 +85,12 @@ def partition(device: Path, number: int) -> Path:
 
 
 def _unmount(point: Path) -> None:
-    """A device may be busy for a moment after its last reader has gone."""
+    """Written out first: another program of this machine that has a mount namespace of its own may
+    keep the file system mounted there, and then this unmounting writes nothing.
+
+    A device may be busy for a moment after its last reader has gone.
+    """
+    run(["sync", "--file-system", point])
     deadline = time.monotonic() + 10
     while True:
         try:
