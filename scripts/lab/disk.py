@@ -60,6 +60,20 @@ def mounted(source: Path | str, point: Path, *options: str) -> Iterator[Path]:
 
 
 @contextmanager
+def filled(source: Path, point: Path, *options: str) -> Iterator[Path]:
+    """A file system of a disk, mounted to be written to, and whole on its disk at the end.
+
+    umount alone does not see to that: any process that meanwhile got a mount namespace of its own
+    (services do, and si-chroot) still has it mounted, and what is in its journal stays there.
+    """
+    with mounted(source, point, *options):
+        try:
+            yield point
+        finally:
+            run(["mount", "-o", "remount,ro", point])
+
+
+@contextmanager
 def mounted_tree(
     image: Path, points: Mapping[str, Place], tree: Path, sector_bytes: int = SECTOR_BYTES
 ) -> Iterator[Path]:
@@ -85,12 +99,7 @@ def partition(device: Path, number: int) -> Path:
 
 
 def _unmount(point: Path) -> None:
-    """Written out first: another program of this machine that has a mount namespace of its own may
-    keep the file system mounted there, and then this unmounting writes nothing.
-
-    A device may be busy for a moment after its last reader has gone.
-    """
-    run(["sync", "--file-system", point])
+    """A device may be busy for a moment after its last reader has gone."""
     deadline = time.monotonic() + 10
     while True:
         try:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from scripts.lab.accel import choose_accelerator
-from scripts.lab.disk import mounted, mounted_tree
+from scripts.lab.disk import filled, mounted_tree
 from scripts.lab.golden import ADDRESS, FOLDER, MAC
 from scripts.lab.hardware import Attached, Bus
 from scripts.lab.machine import Machine, Spec, make_disk
@@ -84,6 +84,6 @@ def _copy_image(image: Path, folder: Path) -> Path:
     run(["mkfs.ext4", "-q", "-F", copy])
     point = folder / "mnt"
     point.mkdir(exist_ok=True)
-    with mounted(copy, point, "-o", "loop"):
+    with filled(copy, point, "-o", "loop"):
         run(["rsync", "-aHAXS", "--numeric-ids", f"{image}/", f"{point}/"])
     return copy
