@@ -178,7 +178,7 @@ rebuild_initramfs() {
         esac
         [ -n "$lacks" ] || continue
         say "the initramfs of $release lacks ${lacks%,}: it is made anew"
-        remember_times "$1/boot"
+        remember_times "$1/boot" "$1/var/tmp"
         make_initramfs "$1" "$release" "$initrd"
         restore_times
     done

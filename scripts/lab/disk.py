@@ -16,6 +16,7 @@ from scripts.lab.errors import LabError
 from si.errors import CommandFailed
 from si.system.run import run
 
+SECTOR_BYTES = 512
 JOURNAL_LEFT = "ro,noload"
 """A journal that was not closed is not replayed, for that would write (ext4's word for it)."""
 
@@ -29,10 +30,14 @@ class Place:
 
 
 @contextmanager
-def attached(image: Path, *, read_only: bool = True) -> Iterator[Path]:
+def attached(
+    image: Path, *, read_only: bool = True, sector_bytes: int = SECTOR_BYTES
+) -> Iterator[Path]:
     """The loop device of `image`; its partitions are DEVICEp1, DEVICEp2, ..."""
     mode = ["--read-only"] if read_only else []
-    device = Path(run(["losetup", "--find", "--show", *mode, image]).text.strip())
+    # A GPT begins at the second sector, and counts in sectors.
+    size = ["--sector-size", str(sector_bytes)]
+    device = Path(run(["losetup", "--find", "--show", *mode, *size, image]).text.strip())
     try:
         # Not --update, which leaves out the last logical partition; and --add refuses a number that
         # an earlier image on this loop device, or the kernel itself, has left or made.
@@ -55,13 +60,13 @@ def mounted(source: Path | str, point: Path, *options: str) -> Iterator[Path]:
 
 
 @contextmanager
-def filled(source: Path, point: Path) -> Iterator[Path]:
+def filled(source: Path, point: Path, *options: str) -> Iterator[Path]:
     """A file system of a disk, mounted to be written to, and whole on its disk at the end.
 
     umount alone does not see to that: any process that meanwhile got a mount namespace of its own
     (services do, and si-chroot) still has it mounted, and what is in its journal stays there.
     """
-    with mounted(source, point):
+    with mounted(source, point, *options):
         try:
             yield point
         finally:
@@ -69,13 +74,15 @@ def filled(source: Path, point: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def mounted_tree(image: Path, points: Mapping[str, Place], tree: Path) -> Iterator[Path]:
+def mounted_tree(
+    image: Path, points: Mapping[str, Place], tree: Path, sector_bytes: int = SECTOR_BYTES
+) -> Iterator[Path]:
     """The file systems of a disk that is switched off, read-only, put together at `tree`.
 
     `points` says what belongs where: {"/": Place(2), "/boot": Place(1)}.
     """
     with ExitStack() as stack:
-        device = stack.enter_context(attached(image))
+        device = stack.enter_context(attached(image, sector_bytes=sector_bytes))
         tree.mkdir(parents=True, exist_ok=True)
         for point, place in sorted(points.items()):
             folder = tree / point.lstrip("/")

@@ -22,8 +22,9 @@ from scripts.lab.scratch import scratch_folder
 from si.system.run import run
 
 FOLDER = Path(__file__).resolve().parents[2] / "build/lab"
-__all__ = ["ADDRESS", "FOLDER", "MAC", "POINTS", "Golden", "copy_disk", "ensure_golden"]
+__all__ = ["ADDRESS", "FOLDER", "KEY", "MAC", "POINTS", "Golden", "copy_disk", "ensure_golden"]
 
+KEY = "id_ed25519"
 SOURCES = ("golden_disk.py", "specimens.py")
 POINTS = {"/": Place(ROOT), "/boot": Place(BOOT)}
 """Where the disk's partitions belong, as `disk.mounted_tree` wants it."""
@@ -92,7 +93,7 @@ def _disk_hash(public_key: str) -> str:
 
 def ensure_key(folder: Path) -> Path:
     """The private key that opens every golden client of this folder."""
-    key = folder / "id_ed25519"
+    key = folder / KEY
     if not key.exists():
         run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "lab", "-f", key])
     return key

@@ -16,15 +16,15 @@ from typing import Self
 from scripts.lab import patch
 from scripts.lab.accel import choose_accelerator
 from scripts.lab.golden import ADDRESS as GOLDEN_ADDRESS
-from scripts.lab.golden import FOLDER, Golden
+from scripts.lab.golden import FOLDER, KEY
 from scripts.lab.golden import MAC as GOLDEN_MAC
 from scripts.lab.hardware import Firmware
 from scripts.lab.machine import Boot, Machine, Spec, make_disk
 from scripts.lab.network import Network
 from scripts.lab.report import Report
-from scripts.lab.row_golden import ensure_maker, ensure_rows
+from scripts.lab.row_golden import ensure_rows
 from scripts.lab.row_proof import prove_row
-from scripts.lab.rows import PASSPHRASE, ROWS, Row
+from scripts.lab.rows import PASSPHRASE, Row
 from scripts.lab.site import ADDRESSES, IMAGE, MACS, Site
 from scripts.lab.ssh import Login
 
@@ -42,16 +42,18 @@ class RowStory:
     In a `with` statement its lab is up, and is gone afterwards.
     """
 
-    def __init__(self, folder: Path, report: Report, *rows: Row) -> None:
+    def __init__(self, folder: Path, golden_row: Row) -> None:
         self.folder = folder
-        self.report = report
-        self.rows = rows
-        self.row = rows[0]
-        self.golden_row = ROWS[self.row.source] if self.row.source else self.row
+        self.golden_row = golden_row
+        self.row = golden_row
+        self.report = Report(golden_row.name)
+        """Of what is being played; the golden client's own row has the phases of the capture."""
+        self.network = Network()
         self._open = ExitStack()
         self._machine: Machine | None = None
 
     def __enter__(self) -> Self:
+        self._open.enter_context(self.network)
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
         return self
@@ -59,33 +61,39 @@ class RowStory:
     def __exit__(self, *_: object) -> None:
         self._open.close()
 
-    def play(self) -> None:
-        """All phases. Raises LabError when one cannot go on; failed checks are in the report."""
+    def take_image(self) -> None:
+        """The phases up to the image. Raises LabError when one cannot go on."""
         self.set_up()
         self.capture()
-        for row in self.rows:
-            self.row = row
-            self.play_row()
-        self.report.end()
 
-    def play_row(self) -> None:
-        """From the image to machines that booted twice."""
+    def play_row(self, row: Row) -> Report:
+        """From the image to machines that booted twice.
+
+        Raises LabError when a phase cannot go on; failed checks are in the report.
+        """
+        self.row = row
+        if row is not self.golden_row:
+            self.report = Report(row.name)
         self.arm()
         self.install()
         self.prove()
         self.boot()
         self.boot_again()
-        if self.row.mirrored:
+        if row.mirrored:
             self.boot_with_a_disk_removed()
+        self.report.end()
+        return self.report
+
+    def break_off(self) -> None:
+        """End all machines and servers; a phase that waits for one of them fails."""
+        self.network.close()
 
     def set_up(self) -> None:
         """The golden client's disks, a network with DNS and DHCP, and the server."""
         with self.report.phase("golden disks", f"{self.golden_row.name}: made by hand, kept"):
-            self.golden = Golden(disk=ensure_maker(FOLDER, _say).disk, key=FOLDER / "id_ed25519")
             self.golden_disks = ensure_rows(FOLDER, [self.golden_row], _say)[self.golden_row.name]
         with self.report.phase("server", "network, DNS, DHCP, si-server"):
             self.accelerator = choose_accelerator(FOLDER).name
-            self.network = self._open.enter_context(Network())
             self.site = Site(self.network, self.folder)
             self.site.make(plain=True)
             self.network.start_dns({}, self.folder / "dns.log")
@@ -99,7 +107,7 @@ class RowStory:
         """Boot the golden client and take its image."""
         with self.report.phase("golden client", "boots from its own disks"):
             self._start("golden", self.golden_disks, Boot.DISK)
-            login = Login(self.network, GOLDEN_ADDRESS, self.golden.key)
+            login = Login(self.network, GOLDEN_ADDRESS, FOLDER / KEY)
             login.wait(BOOT_S)
             self.golden_identity = patch.read_identity(login)
             self.site.prepare(login, self.folder / "prepareclient.log")
@@ -110,7 +118,13 @@ class RowStory:
             self.report.check(
                 "captured", not missing, f"the layout lacks {missing}" if missing else "layout"
             )
+            self._keep_facts()
         self._kill()
+
+    def _keep_facts(self) -> None:
+        """What the golden client recorded, as tests/machines wants it for tests of inferring."""
+        facts = json.loads((self.site.image / "etc/systemimager/facts.json").read_text())
+        (self.folder / "facts.json").write_text(json.dumps(facts, indent=1) + "\n")
 
     def arm(self) -> None:
         """The flavor, of a retarget another master script, and the client armed."""
@@ -156,6 +170,8 @@ class RowStory:
         boot = Boot.NETWORK if self.row.firmware is Firmware.BIOS else Boot.DISK
         with self.report.phase("boot", f"{boot} first, into the installed system"):
             self._start(CLIENT, self.disks, boot)
+            # Asking si-monitor each second would take a quarter of a processor from the machine.
+            self._login().wait(BOOT_S)
             state = self.site.wait_state(CLIENT, "installed", BOOT_S)
             self.report.check("installed", True, f"reported image {state['image']}")
             self._check_booted()
@@ -177,7 +193,7 @@ class RowStory:
                 self._check_booted()
 
     def _check_booted(self) -> None:
-        login = Login(self.network, ADDRESSES[CLIENT], self.golden.key)
+        login = self._login()
         login.wait(BOOT_S)
         wrong = patch.check_booted(
             login, CLIENT, self.golden_identity, ADDRESSES[CLIENT], self.row.fstab
@@ -188,6 +204,9 @@ class RowStory:
         self.report.check("booted", not wrong, wrong or "runs as itself")
         assert self._machine is not None
         self._machine.power_down(90)
+
+    def _login(self) -> Login:
+        return Login(self.network, ADDRESSES[CLIENT], FOLDER / KEY)
 
     @property
     def _nvram(self) -> Path:
@@ -221,12 +240,6 @@ class RowStory:
     def _kill(self) -> None:
         if self._machine is not None:
             self._machine.kill()
-
-
-def write_facts(story: RowStory, place: Path) -> None:
-    """The facts that were recorded on the golden client, for tests of inferring."""
-    facts = json.loads((story.site.image / "etc/systemimager/facts.json").read_text())
-    place.write_text(json.dumps(facts, indent=1, sort_keys=True) + "\n")
 
 
 def _say(text: str) -> None:

@@ -17,19 +17,19 @@ def compare_disk(
     actual: Path,
     output: Path,
     *,
-    ran: bool = False,
     allowed: Path = ALLOWED / "installed.txt",
+    more_allowed: Path | None = None,
     ahead: bool = False,
 ) -> tuple[bool, str]:
     """Whether a client's disk equals the image but for the closed list, and a line about it.
 
-    `allowed` is that list; `ran`: the machine has run since, so that a second list counts too;
-    `ahead`: the disk's file system lays out more than is written. All that the comparing program
-    says is kept in `output`.
+    `allowed` is that list; `more_allowed` a second one, which may name all below a folder; `ahead`:
+    the disk's file system lays out more than is written. All that the comparing program says is
+    kept in `output`.
     """
     lists: list[str | Path] = ["--allow", allowed, *(["--ahead"] if ahead else [])]
-    if ran:
-        lists += ["--ran", ALLOWED / "ran.txt"]
+    if more_allowed is not None:
+        lists += ["--ran", more_allowed]
     done = run([sys.executable, COMPARE, expected, actual, *lists], check=False)
     output.write_bytes(done.stdout + done.stderr)
     lines = done.text.splitlines()

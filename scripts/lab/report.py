@@ -31,6 +31,8 @@ class Check:
 class Report:
     """Phases and checks in the order they happened; prints them while they happen."""
 
+    title: str = ""
+    """Before each line, where reports of several stories are written side by side."""
     phases: list[Phase] = field(default_factory=list)
     checks: list[Check] = field(default_factory=list)
     _started: float = field(default_factory=time.monotonic)
@@ -53,7 +55,7 @@ class Report:
     @contextmanager
     def phase(self, name: str, doing: str) -> Iterator[None]:
         """Time a phase; also one that fails."""
-        print(f"[{self.seconds:6.1f} s] {name}: {doing}", flush=True)
+        print(f"{self._margin}[{self.seconds:6.1f} s] {name}: {doing}", flush=True)
         started = time.monotonic()
         try:
             yield
@@ -63,17 +65,24 @@ class Report:
     def check(self, name: str, ok: bool, detail: str) -> None:
         """Note a check, and show it."""
         self.checks.append(Check(name, ok, detail))
-        print(f"           {'ok  ' if ok else 'FAIL'} {name}: {detail}", flush=True)
+        verdict = "ok  " if ok else "FAIL"
+        print(f"{self._margin}           {verdict} {name}: {detail}", flush=True)
 
-    def write(self, path: Path) -> None:
-        """As JSON: {"phases": [{"name", "seconds"}], "checks": [{"name", "ok", "detail"}]}."""
+    def write(self, path: Path, *, commit: str = "") -> None:
+        """As JSON: {"phases": [{"name", "seconds"}], "checks": [{"name", "ok", "detail"}],
+        "seconds", "commit"}; the last is that of the sources, where it is known."""
         data = {
             "phases": [{"name": p.name, "seconds": round(p.seconds, 2)} for p in self.phases],
             "checks": [{"name": c.name, "ok": c.ok, "detail": c.detail} for c in self.checks],
             "seconds": round(self.seconds, 2),
+            "commit": commit,
         }
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(data, indent=1) + "\n")
+
+    @property
+    def _margin(self) -> str:
+        return f"{self.title:<14} " if self.title else ""
 
     def table(self) -> str:
         """Phases and seconds, and their sum beside the wall time."""

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from scripts.lab.accel import choose_accelerator
-from scripts.lab.disk import mounted, mounted_tree
+from scripts.lab.disk import filled, mounted_tree
 from scripts.lab.golden import ADDRESS, FOLDER, MAC
 from scripts.lab.hardware import Attached, Bus
 from scripts.lab.machine import Machine, Spec, make_disk
@@ -24,6 +24,7 @@ from si.system.run import run
 
 IMAGE_MIB = 2048
 COMPARE_S = 900
+RETARGET = ALLOWED / "retarget.txt"
 
 
 def prove_row(row: Row, disks: Sequence[Path], image: Path, folder: Path) -> tuple[bool, str]:
@@ -31,10 +32,11 @@ def prove_row(row: Row, disks: Sequence[Path], image: Path, folder: Path) -> tup
     output = folder / "proof.txt"
     if not row.places:
         return _prove_inside(row, disks, image, folder, output)
-    with mounted_tree(disks[0], row.places, folder / "mnt") as tree:
+    with mounted_tree(disks[0], row.places, folder / "mnt", row.sector_bytes) as tree:
         return compare_disk(
-            image, tree, output, allowed=_allowed(row, image, folder), ahead=row.ahead
-        )
+            image, tree, output, allowed=_allowed(row, image, folder), ahead=row.ahead,
+            more_allowed=RETARGET if row.source else None,
+        )  # fmt: skip
 
 
 def _prove_inside(
@@ -53,13 +55,14 @@ def _prove_inside(
         login.wait(BOOT_S)
         login.copy_to(COMPARE, "/run/compare.py")
         login.copy_to(_allowed(row, image, folder), "/run/allowed")
+        login.copy_to(RETARGET, "/run/retarget")
         names = [Bus.VIRTIO.device(number) for number in range(2, 2 + len(disks))]
         look = (SCRIPTS / "begin.sh").read_bytes() + (SCRIPTS / f"look/{row.name}.sh").read_bytes()
         login.run(["env", f"PASSPHRASE={PASSPHRASE}", "sh", "-s", "--", *names], stdin=look)
-        ahead = "--ahead" if row.ahead else ""
+        options = f"{'--ahead' if row.ahead else ''} {'--ran /run/retarget' if row.source else ''}"
         done = login.run(
             "mkdir -p /image && mount -o ro,noload /dev/vdb /image && "
-            f"python3 /run/compare.py /image /new --allow /run/allowed {ahead}",
+            f"python3 /run/compare.py /image /new --allow /run/allowed {options}",
             timeout_s=COMPARE_S, check=False,
         )  # fmt: skip
     output.write_bytes(done.stdout + done.stderr)
@@ -81,6 +84,6 @@ def _copy_image(image: Path, folder: Path) -> Path:
     run(["mkfs.ext4", "-q", "-F", copy])
     point = folder / "mnt"
     point.mkdir(exist_ok=True)
-    with mounted(copy, point, "-o", "loop"):
+    with filled(copy, point, "-o", "loop"):
         run(["rsync", "-aHAXS", "--numeric-ids", f"{image}/", f"{point}/"])
     return copy

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from scripts.lab.disk import Place
+from scripts.lab.golden_tree import Kind
 from scripts.lab.hardware import Bus, Firmware
 
 PASSPHRASE = "four words of it"
@@ -25,6 +26,8 @@ class Row:
     disks_mib: tuple[int, ...] = (3072,)
     """Sizes of the golden client's disks; the clients' are larger by a third."""
     sector_bytes: int = 512
+    tree: Kind = Kind.WIDE
+    """What the golden client is made of."""
     flavor: str = "virtio"
     boot_rom: bool = True
     """False: it is installed through UEFI's own PXE."""
@@ -45,6 +48,11 @@ class Row:
     instead of the layout that was captured."""
     mirrored: bool = False
     """Boots with any one of its disks removed."""
+
+    @property
+    def boots(self) -> int:
+        """How often it is started once it is installed."""
+        return 2 + (len(self.disks_mib) if self.mirrored else 0)
 
 
 XFS = "ro,norecovery"
@@ -86,6 +94,7 @@ ROWS = {
         ),
         Row(
             name="sata-standard", firmware=Firmware.BIOS, bus=Bus.SATA, flavor="standard",
+            tree=Kind.FULL,
             places={"/": Place(3), "/boot": Place(1)}, in_layout=("/dev/sda", "msdos"),
         ),
         Row(

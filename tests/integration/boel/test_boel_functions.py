@@ -133,3 +133,33 @@ def test_scripts_run_in_order_until_one_fails(boel: Run, tmp_path: Path) -> None
     assert "no fit name" in boel("run_scripts pre-install").stderr
     (bundle / "pre-install.order").unlink()
     assert boel("run_scripts pre-install").returncode == 0
+
+
+def test_an_initramfs_that_is_made_anew_leaves_folders_as_they_were(
+    boel: Run, tmp_path: Path
+) -> None:
+    """update-initramfs writes into /boot and makes its folders in /var/tmp."""
+    new = tmp_path / "a"
+    put(new / "boot/vmlinuz-6.1", "kernel")
+    put(new / "boot/initrd.img-6.1", "golden's")
+    put(new / "usr/sbin/update-initramfs", "#!/bin/sh\n", mode=0o755)
+    (new / "var/tmp").mkdir(parents=True)
+    folders = [new / "boot", new / "var/tmp"]
+    age(*folders)
+    before = attributes(*folders)
+    fakes = f"""
+mount_for_chroot() {{ :; }}
+mounted_device() {{ echo vda1; }}
+mounted_type() {{ echo ext4; }}
+needed_programs() {{ :; }}
+lacking() {{ echo "the module nvme"; }}
+in_chroot() {{
+    mkdir "{new}/var/tmp/work"
+    rm -r "{new}/var/tmp/work" "{new}/boot/initrd.img-6.1"
+    echo "$@" >"{new}/boot/initrd.img-6.1"
+}}
+"""
+    done = boel(f'{fakes}rebuild_initramfs "{new}"\n')
+    assert done.returncode == 0, done.stderr
+    assert (new / "boot/initrd.img-6.1").read_text() == f"{new} update-initramfs -u -k 6.1\n"
+    assert attributes(*folders) == before
