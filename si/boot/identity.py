@@ -60,8 +60,8 @@ def render_identity(
     captured: str,
     arch: str,
     backend: str,
+    site_key: str,
     hosts: str | None = None,
-    site_key: str | None = None,
 ) -> tuple[File, ...]:
     """Files that make an installed copy of `image` this client, in the order of their paths.
 
@@ -69,7 +69,7 @@ def render_identity(
     `server_url` is http://ADDRESS:PORT; `captured` the ISO time of the capture; `backend` one of
     Backend (for "unknown", and for a network that cluster.xml leaves alone, no network file is
     made); `hosts` the text of the image's etc/hosts, whose other lines are kept; `site_key` the
-    public key that versions are signed with, None where nothing was ever published.
+    public key that versions are signed with.
     """
     report = {
         "format": 1,
@@ -85,9 +85,8 @@ def render_identity(
         File("etc/hostname", 0o644, f"{client.name}\n"),
         File("etc/hosts", 0o644, render_hosts(client, hosts)),
         File("etc/systemimager/client.json", 0o600, json.dumps(report, indent=2) + "\n"),
+        File("etc/systemimager/site-key.pub", 0o644, site_key),
     ]
-    if site_key is not None:
-        files.append(File("etc/systemimager/site-key.pub", 0o644, site_key))
     render = _RENDER.get(backend)
     if render is not None and client.network.managed:
         files.extend(render(client))

@@ -28,7 +28,7 @@ from si.layout.document import load_layout
 from si.script.demands import Demands, read_demands
 from si.script.header import render_header
 from si.script.identifiers import Identifier, identifiers
-from si.version.signature import INSTALL, public_key_path, sign
+from si.version.signature import INSTALL, ensure_public_key, sign
 from si.version.store import current_number
 
 MAX_SCRIPT = 4 * 1024 * 1024
@@ -200,7 +200,6 @@ def _add_scripts(writer: _Writer, folder: Path, stage: str, client: Client, imag
 def _identity(
     settings: Settings, client: Client, arming: Arming, image: Image, bases: Bases
 ) -> tuple[File, ...]:
-    key = public_key_path(settings)
     facts = image.facts
     hosts = read_inside(image.path, "etc/hosts", max_bytes=_MAX_HOSTS)
     return render_identity(
@@ -213,7 +212,7 @@ def _identity(
         arch=arming.arch,
         backend=facts.network.backend if facts else "unknown",
         hosts=hosts.decode("utf-8", "replace") if hosts is not None else None,
-        site_key=key.read_text(encoding="ascii") if key.exists() else None,
+        site_key=ensure_public_key(settings),
     )
 
 

@@ -33,6 +33,9 @@ STATIC = Client(
 )
 
 
+SITE_KEY = "ssh-ed25519 AAAA si site key\n"
+
+
 def identity(client: Client, backend: str, hosts: str | None = None) -> dict[str, File]:
     files = render_identity(
         client,
@@ -43,22 +46,24 @@ def identity(client: Client, backend: str, hosts: str | None = None) -> dict[str
         arch="x86_64",
         backend=backend,
         hosts=hosts,
+        site_key=SITE_KEY,
     )
     return {file.path: file for file in files}
 
 
 def test_the_key_that_versions_are_signed_with_comes_along() -> None:
-    files = render_identity(
-        DHCP, server_url="http://10.77.0.1:8080", token="t", image="web", captured="",
-        arch="x86_64", backend="unknown", site_key="ssh-ed25519 AAAA si site key\n",
-    )  # fmt: skip
-    (key,) = (file for file in files if file.path == "etc/systemimager/site-key.pub")
-    assert (key.mode, key.text) == (0o644, "ssh-ed25519 AAAA si site key\n")
+    key = identity(DHCP, "unknown")["etc/systemimager/site-key.pub"]
+    assert (key.mode, key.text) == (0o644, SITE_KEY)
 
 
 def test_name_and_what_the_client_reports_with() -> None:
     files = identity(DHCP, "unknown")
-    assert sorted(files) == ["etc/hostname", "etc/hosts", "etc/systemimager/client.json"]
+    assert sorted(files) == [
+        "etc/hostname",
+        "etc/hosts",
+        "etc/systemimager/client.json",
+        "etc/systemimager/site-key.pub",
+    ]
     assert files["etc/hostname"].text == "web1\n"
     assert "127.0.1.1\tweb1\n" in files["etc/hosts"].text
     report = files["etc/systemimager/client.json"]

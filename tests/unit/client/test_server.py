@@ -110,6 +110,7 @@ def test_the_server_writes_what_the_client_reads() -> None:
         captured="2026-11-21T12:00:00Z",
         arch="x86_64",
         backend="ifupdown",
+        site_key="ssh-ed25519 AAAA si site key\n",
     )
     (text,) = (file.text for file in files if file.path == "etc/systemimager/client.json")
     assert parse_identity(text, "c").client == "web1"
