@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -15,8 +16,9 @@ import pytest
 from si.boot.closure import parse_programs
 from si.boot.flavor import Flavor, boel_source, build_flavor
 from si.boot.modules import module_name, parse_names
-from si.config import default_settings
+from si.config import Settings, default_settings
 from si.errors import FlavorBuildFailed, NoSpace, PrivilegeMissing
+from si.version.signature import public_key_path
 
 REPOSITORY = boel_source().parent
 MAX_BYTES = 20_000_000
@@ -154,9 +156,11 @@ def test_two_builds_have_one_hash(
     built: tuple[Flavor, float], tmp_path: Path, other_file_system: Path
 ) -> None:
     """Another folder, umask, time zone, locale and time of day; and temporary files on another
-    file system, which lists directories in another order."""
+    file system, which lists directories in another order. The site's key is the same."""
     program = "from si.cli.mkbootpackage import main; main()"
     scratch = other_file_system
+    other = default_settings(tmp_path / "deeper/root")
+    shutil.copytree(site_of(built[0]).site_key.parent, other.site_key.parent)
     subprocess.run(
         [
             *("setpriv", "--clear-groups", sys.executable, "-c", program),
@@ -182,6 +186,16 @@ def test_two_builds_have_one_hash(
     assert list(scratch.iterdir()) == []
 
 
+def site_of(flavor: Flavor) -> Settings:
+    return default_settings(flavor.initrd.parents[6])
+
+
+def test_the_sites_public_key_is_built_in(tree: Path, built: tuple[Flavor, float]) -> None:
+    key = public_key_path(site_of(built[0])).read_text().split()[1]
+    signers = (tree / "usr/lib/boel/signers").read_text()
+    assert signers == f'si namespaces="si-version,si-install" ssh-ed25519 {key}\n'
+
+
 def digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
@@ -205,7 +219,7 @@ def test_a_build_that_fails_leaves_the_old_flavor(tmp_path: Path) -> None:
 def test_a_full_disk_leaves_the_old_flavor(tmp_path: Path) -> None:
     settings = default_settings(tmp_path)
     settings.flavors.mkdir(parents=True)
-    options = ["-t", "tmpfs", "-o", "size=24m", "none"]
+    options = ["-t", "tmpfs", "-o", "size=40m", "none"]
     subprocess.run(["mount", *options, settings.flavors], check=True)
     try:
         first = build_flavor(settings, flavor="virtio")
@@ -228,7 +242,7 @@ def test_the_command_tells_what_a_user_may_not_do() -> None:
             capture_output=True,
             text=True,
         )
-    assert "flavors/x86_64 cannot be written to" in done.stderr
+    assert f"cannot use {root}/etc/systemimager: Permission denied" in done.stderr
     assert "hint: run it as root" in done.stderr
     assert done.returncode == PrivilegeMissing.exit_code
 

@@ -70,6 +70,24 @@ def test_a_client_is_told_the_current_version(server: Server) -> None:
     assert json.loads(server.ask("/clients/web1/update.json")[1])["version"] == 1
 
 
+def test_the_bundle_of_a_version_names_what_is_wrong_with_it(server: Server) -> None:
+    folder = version_path(server.settings, "web", 1)
+    token = server_kit.arm(server.settings, "--transport", "http")
+    target = f"/install/web1/{token}/bundle.tar"
+    status, bundle = server.ask(target)
+    assert (status, b"SI_VERSION=1\nSI_ARCH" in bundle, b'"version": 1' in bundle) == (
+        200, True, True,
+    )  # fmt: skip
+    script = (folder / "script").read_bytes()
+    (folder / "script").write_bytes(script[:-1] + b"x")
+    assert server.ask(target) == (404, f"{folder}/script is not what was published\n".encode())
+    (folder / "script").write_bytes(script)
+    folder.rename(folder.with_name(".1"))
+    assert server.ask(target) == (404, b"image web has no version yet\n")
+    folder.with_name(".1").rename(folder)
+    assert server.ask(target)[0] == 200
+
+
 def test_a_version_that_is_gone(server: Server) -> None:
     folder = version_path(server.settings, "web", 1)
     moved = folder.with_name("9")
