@@ -29,7 +29,7 @@ COMMANDS = (
     "rollback",
     "server",
 )
-CLIENT_COMMANDS = ("prepareclient", "updateclient")
+CLIENT_COMMANDS = ("audit", "prepareclient", "updateclient")
 
 
 def main() -> None:

@@ -14,9 +14,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
-from si.errors import ConfigInvalid
+from si.client.rules import Rule, numbered_lines
 
 PSEUDO_DIRECTORIES = ("/proc", "/sys", "/dev", "/run", "/tmp")  # noqa: S108 - named, not used
 """Contents are never copied nor removed; the directories themselves are."""
@@ -160,24 +160,8 @@ _SPECIAL = re.compile(r"([\\*?\[])")
 
 
 def parse_excludes(text: str, source: str) -> tuple[str, ...]:
-    """The rules of a list, comments and empty lines left out; `source` is named in errors.
-
-    Raises ConfigInvalid for a line `!`, which would make rsync forget the built-in protections,
-    and for a NUL.
-    """
-    rules = []
-    for number, line in enumerate(text.split("\n"), start=1):
-        rule = line.rstrip("\r")
-        if not rule.strip() or rule.startswith(("#", ";")):
-            continue
-        if rule.strip() == "!" or "\0" in rule:
-            raise ConfigInvalid(
-                f"{source}:{number}: {rule!r} is not allowed",
-                hint="one pattern a line, as in rsync's --exclude-from; '!' would switch off "
-                "the protection of /proc, machine-id and the like",
-            )
-        rules.append(rule)
-    return tuple(rules)
+    """The rules of a list as they stand there. Raises ConfigInvalid, as `numbered_lines`."""
+    return tuple(line for _, line in numbered_lines(text, source))
 
 
 def literal(path: str) -> str:
@@ -194,19 +178,23 @@ def below(path: str) -> str:
     return _SPECIAL.sub(r"\\\1", path) + "/*"
 
 
-def builtin_rules(used: Iterable[str], databases: Iterable[str]) -> tuple[str, ...]:
+def builtin_rules(
+    used: Mapping[str, str], databases: Mapping[str, Iterable[str]]
+) -> tuple[Rule, ...]:
     """The rules that stand before every list.
 
     used: mount points that do not belong to the image, and files that this machine swaps to (from
-    the top of the tree that is updated); databases: directories that a running database keeps
-    its data in.
+    the top of the tree that is updated), with what they are; databases: those that run, with the
+    directories that they keep their data in.
     """
-    rules = [f"- {literal(path)}" for path in sorted(used)]
-    rules += [f"- {directory}/*" for directory in PSEUDO_DIRECTORIES]
-    rules += ["- lost+found/"]
-    rules += [f"- {path}" for path in (*IDENTITY, *BOOT)]
-    rules += [f"- {below(directory)}" for directory in sorted(set(databases))]
-    return tuple(rules)
+    data = {folder: name for name, folders in databases.items() for folder in folders}
+    rules = [(literal(path), used[path]) for path in sorted(used)]
+    rules += [(f"{folder}/*", f"{folder} is not the image's") for folder in PSEUDO_DIRECTORIES]
+    rules += [("lost+found/", "fsck's own")]
+    rules += [(path, "identity of this machine") for path in IDENTITY]
+    rules += [(path, "made for this machine's disks") for path in BOOT]
+    rules += [(below(folder), f"{data[folder]} is running") for folder in sorted(data)]
+    return tuple(Rule(True, pattern, f"built in: {source}") for pattern, source in rules)
 
 
 def held_rules(files: Iterable[str], directories: Iterable[str]) -> tuple[str, ...]:
@@ -219,7 +207,7 @@ def held_rules(files: Iterable[str], directories: Iterable[str]) -> tuple[str, .
     return tuple(rules)
 
 
-def folders_with_protected(rules: Iterable[str]) -> frozenset[bytes]:
+def folders_with_protected(rules: Iterable[Rule]) -> frozenset[bytes]:
     """Directories in which a rule protects something, from the top without `/`; the top is `.`.
 
     Their own times change with what is protected in them, so a time that differs there says
@@ -227,16 +215,10 @@ def folders_with_protected(rules: Iterable[str]) -> frozenset[bytes]:
     """
     found = set()
     for rule in rules:
-        pattern = rule[2:].rstrip("/")
-        folder = pattern.rpartition("/")[0]
-        if rule.startswith("- /") and not _WILD.search(folder):
+        folder = rule.pattern.rstrip("/").rpartition("/")[0]
+        if rule.is_protecting and rule.pattern.startswith("/") and not _WILD.search(folder):
             found.add(os.fsencode(folder.lstrip("/") or "."))
     return frozenset(found)
-
-
-def list_rules(rules: Iterable[str]) -> tuple[str, ...]:
-    """The rules of an exclude list in the longer form that rsync's merge files want."""
-    return tuple(rule if rule[:2] in ("- ", "+ ") else f"- {rule}" for rule in rules)
 
 
 def join_rules(rules: Iterable[str]) -> bytes:

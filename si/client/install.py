@@ -17,7 +17,7 @@ from si.client.places import Places
 from si.errors import ToolMissing
 from si.system.run import find_tool
 
-COMMANDS = ("prepareclient", "updateclient")
+COMMANDS = ("prepareclient", "updateclient", "audit")
 UNIT = "si-report.service"
 
 _WRAPPER = """\

@@ -2,7 +2,8 @@
 
 Stage: none. Runs on clients (Python 3.9): argparse here, click in `si.cli.command`, the same
 messages and exit codes in both. One file holds all commands (`si.boot.clientapp` makes it):
-`python3 si-client.pyz prepareclient --server S`.
+`python3 si-client.pyz prepareclient --server S`. Python compiles anew whatever it imports from such
+a file, so each command imports its own modules, and no other's, when it is run.
 """
 
 from __future__ import annotations
@@ -16,11 +17,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from si import __version__
-from si.client.offer import DEFAULT_PORT, DEFAULT_TIMEOUT_S
 from si.client.places import Places
-from si.client.prepare import PrepareOptions, prepare_client
-from si.client.report import report_installed
-from si.client.sync import UpdateOptions, update_client
 from si.errors import PrivilegeMissing, SIError
 
 EXIT_INTERNAL = 1
@@ -41,6 +38,11 @@ def updateclient() -> None:
     sys.exit(run_updateclient(sys.argv[1:]))
 
 
+def audit() -> None:
+    """Console script si-audit."""
+    sys.exit(run_audit(sys.argv[1:]))
+
+
 def main() -> None:
     """The one-file program: the first word says which command."""
     sys.exit(dispatch(sys.argv[1:]))
@@ -51,6 +53,7 @@ def dispatch(words: Sequence[str]) -> int:
     commands: dict[str, _Command] = {
         "prepareclient": run_prepareclient,
         "updateclient": run_updateclient,
+        "audit": run_audit,
         "report": run_report,
     }
     name = words[0].removeprefix("si-") if words else ""
@@ -69,6 +72,7 @@ def dispatch(words: Sequence[str]) -> int:
 
 def run_prepareclient(words: Sequence[str]) -> int:
     """si-prepareclient."""
+    from si.client.prepare import PrepareOptions, prepare_client
 
     def call(places: Places, given: Arguments) -> int:
         options = PrepareOptions(
@@ -87,6 +91,8 @@ def run_prepareclient(words: Sequence[str]) -> int:
 
 
 def _prepare_parser() -> argparse.ArgumentParser:
+    from si.client.offer import DEFAULT_PORT, DEFAULT_TIMEOUT_S
+
     parser = _parser(
         "si-prepareclient", "Make this machine a golden client and offer its tree to the server."
     )
@@ -117,18 +123,19 @@ def _prepare_parser() -> argparse.ArgumentParser:
 
 def run_updateclient(words: Sequence[str]) -> int:
     """si-updateclient."""
+    from si.client.sync import UpdateOptions, update_client
+    from si.client.wanted import Wanted
 
     def call(places: Places, given: Arguments) -> int:
         options = UpdateOptions(
-            server=given.server,
-            client=given.client,
-            image=given.image,
+            wanted=Wanted(given.server, given.client, given.image),
             excludes=tuple(given.exclude),
             is_dry_run=given.dry_run,
             yes=given.yes,
             as_json=given.json,
             with_boot_menu=not given.no_bootloader,
             with_space_check=not given.no_space_check,
+            explained=given.explain,
         )
         return update_client(places, options)
 
@@ -140,20 +147,9 @@ def _update_parser() -> argparse.ArgumentParser:
         "si-updateclient",
         "Bring this machine to its image, except for what updateclient.local.exclude protects.",
     )
-    told = "[as installed]"
-    parser.add_argument("--server", metavar="ADDR[:HTTP_PORT]", help=f"the image server {told}")
-    parser.add_argument("--image", metavar="NAME", help=f"the image {told}")
-    parser.add_argument(
-        "--client", metavar="NAME", help=f"this client's name on the server {told}, else host name"
-    )
+    _add_wanted(parser, "NAME")
     parser.add_argument("--transport", choices=("rsync",), default="rsync", help="[rsync]")
-    parser.add_argument(
-        "--exclude",
-        action="append",
-        default=[],
-        metavar="PATH",
-        help="leave this alone too (an rsync pattern; may be given again)",
-    )
+    _add_explain(parser)
     parser.add_argument(
         "--no-bootloader", action="store_true", help="do not make the boot menu anew"
     )
@@ -165,8 +161,38 @@ def _update_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def run_audit(words: Sequence[str]) -> int:
+    """si-audit."""
+    from si.client.audit import AuditOptions, audit_client
+    from si.client.wanted import Wanted
+
+    parser = _parser("si-audit", "Say what of this machine differs from its image.")
+    _add_wanted(parser, "NAME[@N]")
+    parser.add_argument("--full", action="store_true", help="read every file, too")
+    parser.add_argument(
+        "--protected", action="store_true", help="list what differs and is protected as well"
+    )
+    _add_explain(parser)
+    parser.add_argument("--json", action="store_true", help="print all of it as JSON")
+
+    def call(places: Places, given: Arguments) -> int:
+        options = AuditOptions(
+            wanted=Wanted(given.server, given.client, given.image),
+            excludes=tuple(given.exclude),
+            with_contents=given.full,
+            as_json=given.json,
+            with_protected=given.protected,
+            explained=given.explain,
+        )
+        return audit_client(places, options)
+
+    return _run(parser, words, call)
+
+
 def run_report(words: Sequence[str]) -> int:
     """report: what si-report.service runs."""
+    from si.client.report import report_installed
+
     parser = _parser("si-report", "Tell the server that this installed system runs.")
 
     def call(places: Places, _: Arguments) -> int:
@@ -192,6 +218,26 @@ def _parser(name: str, description: str) -> argparse.ArgumentParser:
     parser.add_argument("--debug", action="store_true", help="show a traceback with an error")
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     return parser
+
+
+def _add_wanted(parser: argparse.ArgumentParser, image: str) -> None:
+    told = "[as installed]"
+    parser.add_argument("--server", metavar="ADDR[:HTTP_PORT]", help=f"the image server {told}")
+    parser.add_argument("--image", metavar=image, help=f"the image {told}")
+    parser.add_argument(
+        "--client", metavar="NAME", help=f"this client's name on the server {told}, else host name"
+    )
+    parser.add_argument(
+        "--exclude",
+        action="append",
+        default=[],
+        metavar="PATH",
+        help="leave this alone too (an rsync pattern; may be given again)",
+    )
+
+
+def _add_explain(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--explain", metavar="PATH", help="only say what protects PATH")
 
 
 def _add_doing(parser: argparse.ArgumentParser, dry_run: str) -> None:

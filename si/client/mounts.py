@@ -12,6 +12,9 @@ DISK_TYPES = frozenset(("ext2", "ext3", "ext4", "xfs", "btrfs", "vfat", "f2fs", 
 """File systems that hold an image's files. What is mounted of any other type is left alone, at
 capture and at update (reference 7.2, 7.3)."""
 
+COARSE_TYPES = frozenset(("vfat", "msdos"))
+"""Those of them that keep neither owners, nor modes, nor times finer than two seconds."""
+
 REMOTE_TYPES = frozenset(
     ("nfs", "nfs4", "cifs", "smb3", "ceph", "fuse.sshfs", "fuse.glusterfs", "9p")
 )

@@ -7,12 +7,13 @@ override is one that does not. Filter rules travel in a private file.
 from __future__ import annotations
 
 import dataclasses
+import os
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
-from si.client.excludes import join_rules
+from si.client.excludes import below, join_rules, literal
 from si.client.itemize import OUT_FORMAT, Item, parse_item
 from si.errors import CommandFailed, ImageNotFound, NoSpace, ServerUnreachable, SIError
 from si.system.run import PIPE, Arg, Completed, failure, find_tool, read_lines, start
@@ -53,6 +54,16 @@ def list_tree(work: Pass) -> tuple[Item, ...]:
     with tempfile.TemporaryDirectory(prefix="si-updateclient-") as empty:
         _rsync(work, Path(empty), ["--dry-run"], items.append)
     return tuple(items)
+
+
+def is_empty_below(image: Pass, path: str) -> bool:
+    """Whether the image has nothing below `path`."""
+    parents = [str(parent) for parent in reversed(PurePosixPath(path).parents)][1:]
+    rules = [f"+ {literal(parent)}/" for parent in (*parents, path)]
+    rules += ["- lost+found/", f"+ {below(path)}", "- *"]
+    items = list_tree(dataclasses.replace(image, rules=tuple(rules)))
+    inside = os.fsencode(path).lstrip(b"/") + b"/"
+    return not any(item.path.startswith(inside) for item in items)
 
 
 def _weighed(work: Pass, destination: Path, items: Sequence[Item]) -> Iterable[Item]:

@@ -44,6 +44,11 @@ class Places:
         return self.etc / "updateclient.local.exclude"
 
     @property
+    def image_excludes(self) -> Path:
+        """The image's list of what updates leave alone: a file of the image like any other."""
+        return self.etc / "updateclient.exclude"
+
+    @property
     def menu_pending(self) -> Path:
         """Stands while the boot menu does not yet fit what /boot holds."""
         return self.etc / "bootmenu.pending"

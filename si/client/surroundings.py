@@ -1,18 +1,17 @@
 """What on this machine does not come from its image: mounts, running databases.
 
-Stage 8, effects: reads /proc and asks the server's rsync, changes nothing; runs on clients
+Stage 8, effects: reads /proc, changes nothing; runs on clients
 (Python 3.9).
 """
 
 from __future__ import annotations
 
-import dataclasses
 import os
-from pathlib import Path, PurePosixPath
+from collections.abc import Callable
+from pathlib import Path
 
-from si.client.excludes import DATABASES, below, literal
+from si.client.excludes import DATABASES
 from si.client.mounts import DISK_TYPES, Mount, parse_mountinfo, parse_swap_files, top_mounts
-from si.client.passes import Pass, list_tree
 
 
 def find_mounts(destination: Path, mountinfo: Path) -> dict[str, Mount]:
@@ -32,15 +31,18 @@ def find_swap_files(destination: Path, swaps: Path) -> list[str]:
     return [path for path in found if path is not None]
 
 
-def foreign_mounts(mounts: dict[str, Mount], image: Pass) -> tuple[list[str], list[str]]:
+def foreign_mounts(
+    mounts: dict[str, Mount], is_empty: Callable[[str], bool]
+) -> tuple[list[str], list[str]]:
     """(mount points of no disk file system, disks that the image knows nothing about).
 
-    A disk that is mounted where the image has nothing, or an empty directory, was added to this
-    machine after its install: an update must not empty it.
+    is_empty: whether the image has nothing below a path. A disk that is mounted where the image
+    has nothing, or an empty directory, was added to this machine after its install: an update must
+    not empty it.
     """
     pseudo = [path for path, mount in mounts.items() if mount.type not in DISK_TYPES]
     disks = [path for path in mounts if path not in pseudo and _under(path, pseudo) is None]
-    return pseudo, [path for path in disks if _is_empty(path, image)]
+    return pseudo, [path for path in disks if is_empty(path)]
 
 
 def running_databases(proc: Path) -> dict[str, tuple[str, ...]]:
@@ -66,13 +68,3 @@ def _inside(top: Path, path: bytes) -> str | None:
 
 def _under(path: str, points: list[str]) -> str | None:
     return next((point for point in points if path.startswith(f"{point}/")), None)
-
-
-def _is_empty(path: str, image: Pass) -> bool:
-    """Whether the image has nothing below `path`."""
-    parents = [str(parent) for parent in reversed(PurePosixPath(path).parents)][1:]
-    rules = [f"+ {literal(parent)}/" for parent in (*parents, path)]
-    rules += ["- lost+found/", f"+ {below(path)}", "- *"]
-    items = list_tree(dataclasses.replace(image, rules=tuple(rules)))
-    inside = os.fsencode(path).lstrip(b"/") + b"/"
-    return not any(item.path.startswith(inside) for item in items)

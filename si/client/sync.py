@@ -17,16 +17,18 @@ from dataclasses import dataclass
 
 from si.client.ask import Progress, confirm
 from si.client.bootmenu import make_menu, mark_menu_pending
+from si.client.explain import explain_path
 from si.client.files import kept_attributes, note_holder, take_lock
 from si.client.identity import Identity, load_identity, write_identity
 from si.client.itemize import Item, describe_item, quote_path
 from si.client.passes import perform
 from si.client.places import Places
-from si.client.plan import Plan, make_plan
-from si.client.server import Update, fetch_update, parse_server
+from si.client.plan import Plan, guard_tree, make_plan
+from si.client.rules import Protection
+from si.client.server import Update
 from si.client.space import check_space, format_size
-from si.errors import ConfigInvalid, PrivilegeMissing, UpdateRefused
-from si.names_check import check_name
+from si.client.wanted import Wanted, ask_server
+from si.errors import PrivilegeMissing, UpdateRefused
 
 EXIT_DIFFERS = 4
 _VITAL = frozenset((b"etc/passwd", b"usr", b"bin", b"sbin", b"lib"))
@@ -36,17 +38,17 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class UpdateOptions:
-    """What was asked for. None: as client.json says."""
+    """What was asked for."""
 
-    server: str | None = None
-    client: str | None = None
-    image: str | None = None
+    wanted: Wanted
     excludes: tuple[str, ...] = ()
     is_dry_run: bool = False
     yes: bool = False
     as_json: bool = False
     with_boot_menu: bool = True
     with_space_check: bool = True
+    explained: str | None = None
+    """A path of which only the protection is wanted."""
 
 
 def update_client(places: Places, options: UpdateOptions) -> int:
@@ -60,7 +62,11 @@ def update_client(places: Places, options: UpdateOptions) -> int:
     with take_lock(places.update_lock, what="si-updateclient") as lock:
         note_holder(lock, f"another si-updateclient is at work here (process {os.getpid()})")
         identity = load_identity(places.identity)
-        update = _ask_server(identity, options)
+        update = _ask_for_image(identity, options.wanted)
+        if options.explained is not None:
+            protection = Protection(guard_tree(places, update, options.excludes).rules)
+            print(explain_path(places, protection, options.explained))
+            return 0
         plan = make_plan(
             places, update, excludes=options.excludes, with_boot_menu=options.with_boot_menu
         )
@@ -78,31 +84,13 @@ def update_client(places: Places, options: UpdateOptions) -> int:
     return 0
 
 
-def _ask_server(identity: Identity | None, options: UpdateOptions) -> Update:
-    """What this client should be."""
-    if options.server is not None:
-        server = parse_server(options.server)
-    elif identity is not None:
-        server = identity.server
-    else:
-        raise ConfigInvalid(
-            "which server? no server installed this machine (it has no client.json)",
-            hint="si-updateclient --server ADDRESS --image NAME",
-        )
-    name = options.client or (identity.client if identity else os.uname().nodename.split(".")[0])
-    image = options.image or (identity.image if identity else None)
-    if image is not None:
-        check_name("image", image)
-    update = fetch_update(server, check_name("client", name), image)
-    if image is not None and update.image != image:
-        raise UpdateRefused(f"asked for image {image}, the server offers {update.image}")
-    arch = os.uname().machine if identity is None else identity.arch
-    if update.arch != arch:
+def _ask_for_image(identity: Identity | None, wanted: Wanted) -> Update:
+    if wanted.image is not None and "@" in wanted.image:
         raise UpdateRefused(
-            f"image {update.image} is for {update.arch}, this machine is {arch}",
-            hint="name an image of this machine's architecture with --image",
+            f"{wanted.image}: rsync brings an image as it is now, not one of its versions",
+            hint=f"--image {wanted.image.partition('@')[0]}",
         )
-    return update
+    return ask_server(identity, wanted).update
 
 
 def _refuse_ruin(plan: Plan) -> None:

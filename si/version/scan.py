@@ -13,6 +13,7 @@ import stat
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from si.client.attributes import read_xattrs
 from si.errors import CannotCarry, TreeChanged
 from si.version.record import (
     BLOCK_DEVICE,
@@ -38,7 +39,6 @@ _KINDS = {
     stat.S_IFIFO: FIFO,
 }
 _BLOCK = 512
-_NO_ATTRIBUTES = (errno.EOPNOTSUPP, errno.ENOSYS)
 _NAMED = 5
 
 
@@ -211,18 +211,11 @@ def _look(
 
 def _xattrs(place: bytes) -> tuple[tuple[bytes, bytes], ...]:
     try:
-        names = os.listxattr(place, follow_symlinks=False)
-        if not names:
-            return ()
-        pairs = [(os.fsencode(name), os.getxattr(place, name, follow_symlinks=False))
-                 for name in names]  # fmt: skip
+        return read_xattrs(place)
     except OSError as error:
-        if error.errno in _NO_ATTRIBUTES:
-            return ()
         if error.errno in (errno.ENODATA, errno.ENOENT):
             raise tree_changed([place]) from None
         raise
-    return tuple(sorted(pairs))
 
 
 def _extents(place: bytes, about: os.stat_result) -> Extents | None:

@@ -97,6 +97,7 @@ def test_offer_is_pulled_and_ends_when_the_server_has_all(
         "usr/lib/systemimager/si-client.pyz",
         "usr/sbin/si-prepareclient",
         "usr/sbin/si-updateclient",
+        "usr/sbin/si-audit",
     }
     assert len(offering(tree)) == 2, "the program and its daemon"
     assert rsync(f"rsync://127.0.0.1:{port}/done/").returncode == 0

@@ -412,6 +412,8 @@ def test_refusals(program: Program, server: ImageServer, client: Path, tmp_path:
     assert update(program, client, "--client", "nobody", "--yes").code == 20
     assert update(program, client, "--image", "missing", "--yes").code == 12
     assert update(program, client, "--image", "../web", "--yes").code == 14
+    frozen = update(program, client, "--image", "web@1", "--yes")
+    assert (frozen.code, "not one of its versions" in frozen.stderr) == (34, True)
     unserved = update(program, client, "--image", "unserved", "--yes")
     assert unserved.code == 12
     assert "/unserved/" in unserved.stderr
@@ -442,6 +444,22 @@ def test_an_emptied_image_does_not_take_the_machine_with_it(
     assert refused.code == 34
     assert "no /etc/passwd" in refused.stderr
     assert (client / "etc/passwd").exists()
+
+
+def test_what_protects_a_path_is_explained(
+    program: Program, server: ImageServer, client: Path
+) -> None:
+    mine = put(client / "etc/systemimager/updateclient.local.exclude", "/srv/own/*\n")
+    put(client / "etc/motd", "not what the image has")
+    done = update(program, client, "--explain", "/srv/own/file")
+    assert (done.code, done.stdout) == (
+        0,
+        f"/srv/own/file: protected by /srv/own/* ({mine}:1)\n",
+    )
+    assert update(program, client, "--explain", "/etc/motd").lines == [
+        "/etc/motd: nothing protects it"
+    ]
+    assert (client / "etc/motd").read_text() == "not what the image has"
 
 
 def test_two_at_once(program: Program, server: ImageServer, client: Path) -> None:

@@ -40,7 +40,7 @@ def test_two_builds_have_the_same_bytes(tmp_path: Path) -> None:
 def test_runs_on_the_stock_python_with_nothing_installed(program: Path, tmp_path: Path) -> None:
     """-S: not even site-packages; in a folder where no `si` lies around."""
     assert Path(STOCK).exists()
-    for word in ("prepareclient", "updateclient", "report"):
+    for word in ("prepareclient", "updateclient", "audit", "report"):
         done = subprocess.run(
             [STOCK, "-ISB", program, word, "--help"], capture_output=True, cwd=tmp_path
         )

@@ -14,10 +14,10 @@ from si.client.excludes import (
     folders_with_protected,
     held_rules,
     join_rules,
-    list_rules,
     literal,
     parse_excludes,
 )
+from si.client.rules import Protection, parse_rules
 from si.errors import ConfigInvalid
 from si.image import excludes as capture
 
@@ -27,7 +27,7 @@ def test_comments_and_empty_lines_are_left_out() -> None:
     assert parse_excludes(text, "list") == ("/home/*", "*.journal", "/with space ")
 
 
-@pytest.mark.parametrize("line", ["!", " ! ", "a\0b"])
+@pytest.mark.parametrize("line", ["!", " ! ", "a\0b", "- ", "+ "])
 def test_lines_that_would_undo_the_protection(line: str) -> None:
     with pytest.raises(ConfigInvalid, match="list:2: ") as caught:
         parse_excludes(f"/home\n{line}\n", "list")
@@ -49,22 +49,23 @@ def test_what_a_capture_leaves_out_as_identity_no_update_removes() -> None:
 
 
 def test_built_in_rules_stand_alone() -> None:
-    rules = builtin_rules(["/mnt/b", "/mnt/a[1]"], ["/var/lib/mysql"])
-    assert rules[:2] == ("- /mnt/a\\[1]", "- /mnt/b")
-    assert "- /proc/*" in rules
-    assert "- /etc/machine-id" in rules
-    assert "- /var/lib/mysql/*" in rules
-    assert all(rule.startswith("- ") for rule in rules)
-
-
-def test_lists_get_the_longer_form() -> None:
-    assert list_rules(["/a", "- /b", "+ /c", "P d", "-e"]) == (
-        "- /a",
-        "- /b",
-        "+ /c",
-        "- P d",
-        "- -e",
+    rules = builtin_rules(
+        {"/mnt/b": "a mount", "/mnt/a[1]": "a disk"}, {"mysqld": ["/var/lib/mysql"]}
     )
+    assert [str(rule) for rule in rules[:2]] == [
+        "/mnt/a\\[1] (built in: a disk)",
+        "/mnt/b (built in: a mount)",
+    ]
+    sources = {rule.pattern: rule.source for rule in rules}
+    assert {"/proc/*", "/etc/machine-id", "lost+found/"} <= set(sources)
+    assert sources["/var/lib/mysql/*"] == "built in: mysqld is running"
+    assert all(rule.is_protecting for rule in rules)
+
+
+def test_rules_of_a_list() -> None:
+    rules = parse_rules("/a\n- /b\n\n+ /c\nP d\n-e\n", "list")
+    assert [rule.text for rule in rules] == ["- /a", "- /b", "+ /c", "- P d", "- -e"]
+    assert [rule.source for rule in rules] == [f"list:{n}" for n in (1, 2, 4, 5, 6)]
 
 
 def test_held_files_are_hidden_and_directories_only_kept() -> None:
@@ -98,6 +99,22 @@ def test_a_literal_matches_itself(path: str) -> None:
 
 
 def test_folders_in_which_something_is_protected() -> None:
-    rules = ("- /tmp/*", "- /etc/resolv.conf", "- /boot/grub/*-pc/", "- *.journal", "P /usr/",
-             "- /var/*/cache/*", "- /swapfile", "+ /opt/kept")  # fmt: skip
+    rules = parse_rules(
+        "/tmp/*\n/etc/resolv.conf\n/boot/grub/*-pc/\n*.journal\n/var/*/cache/*\n/swapfile\n"
+        "+ /opt/kept\n",
+        "list",
+    )
     assert folders_with_protected(rules) == {b"tmp", b"etc", b"boot/grub", b"."}
+
+
+def test_what_protects_a_path() -> None:
+    protection = Protection(parse_rules("+ /home/ann/\n/home/*\n*.log\n+ /var/x.log\n", "list"))
+    assert protection.holder(b"/home", is_folder=True) is None
+    assert protection.holder(b"/home/ann", is_folder=True) is None
+    assert protection.holder(b"/home/ann/letter", is_folder=False) is None
+    held = protection.holder(b"/home/bob/deep/letter", is_folder=False)
+    assert held is not None
+    assert (held.path, str(held.rule)) == (b"/home/bob", "/home/* (list:2)")
+    log = protection.holder(b"/var/x.log", is_folder=False)
+    assert log is not None, "the first rule that matches counts"
+    assert log.rule.source == "list:3"
