@@ -22,7 +22,7 @@ from urllib.parse import parse_qs, urlparse
 
 from si.boot.clientapp import write_client_app
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 
 
 def free_port() -> int:

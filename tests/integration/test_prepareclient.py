@@ -14,6 +14,7 @@ import pytest
 
 from si.client.record import parse_facts
 from tests.integration.client_kit import (
+    DEADLINE_S,
     Program,
     answers,
     build_program,
@@ -158,7 +159,7 @@ def test_foreground_stays_until_the_end(program: Program, tree: Path, port: int)
     wait_until("the daemon listens", lambda: answers(port))
     assert process.poll() is None
     assert rsync(f"rsync://127.0.0.1:{port}/done/").returncode == 0
-    stdout, stderr = process.communicate(timeout=20)
+    stdout, stderr = process.communicate(timeout=DEADLINE_S)
     assert process.returncode == 0, stderr
     assert b"si-getimage --golden-client" in stdout
     assert offering(tree) == []
