@@ -157,9 +157,10 @@ def check_geometry(disk: Disk, size: int) -> None:
         entry = found[partition_path(disk.device, extent.partition.number)]
         assert entry["start"] * sector == extent.start.at(end, shares) * MIB
         stop = (entry["start"] + entry["size"]) * sector
-        # `*` up to the end of the disk is 100 %, which may use the last MiB in part.
+        # `*` up to the end of the disk is 100 %, which uses what no other partition could begin in.
         last = extent.end.from_end and isinstance(extent.partition.size, Rest)
-        assert stop // MIB - extent.end.at(end, shares) in ((0, 1) if last else (0,))
+        beyond = range(disk.alignment // MIB + 1 if last else 1)
+        assert stop // MIB - extent.end.at(end, shares) in beyond
         assert stop <= size
 
 
