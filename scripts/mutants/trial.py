@@ -36,7 +36,7 @@ _OPTIONS = (
     "--deselect=tests/golden/test_golden.py::test_the_script_is_clean_shell",
     *("--capture=sys", "--assert=plain", "--rootdir", str(ROOT)),
 )
-_EXAMPLES = 25
+_EXAMPLES = 10
 _UNNOTICED, _NOTICED, _BROKEN = 0, 1, 2
 _MOST_BYTES = 2 << 30
 _LEAST_S, _SLOWER = 10, 10
@@ -114,7 +114,7 @@ class _Trial:
         standing = {module: find_standing(module) for module in self._modules}
         # What is never collected is not written to, so that forks share it.
         gc.freeze()
-        self._check_forks(standing[self._modules[0]])
+        self._check_fork(standing[self._modules[0]])
         for module in self._modules if not self.failed else ():
             self._noticed_by.clear()
             tree = ast.parse(module.read_bytes())
@@ -125,14 +125,15 @@ class _Trial:
             self._report(module, mutants)
         return True
 
-    def _check_forks(self, standing: Standing) -> None:
-        """Without a change, tests in a fork notice nothing, however the module got there."""
-        tree = ast.parse(standing.path.read_bytes())
-        whole = (1, len(standing.path.read_bytes().splitlines()))
-        for place in (Place.FUNCTION, Place.CLASS):
-            nothing = Change(place, "", whole, "", tree, "body", None, tree.body)
-            if self._fork(self._attempt(standing, tree, nothing)):
-                self.failed.append(f"{standing.path}: unchanged, but put there anew ({place})")
+    def _check_fork(self, standing: Standing) -> None:
+        """Without a change, tests in a fork notice nothing."""
+        text = standing.path.read_text()
+        tree = ast.parse(text)
+        nothing = Change(
+            *(Place.FUNCTION, "", (1, text.count("\n")), ""), tree, "body", None, tree.body
+        )
+        if self._fork(self._attempt(standing, tree, nothing)):
+            self.failed.append(f"{standing.path}: unchanged, but put in its own place")
 
     def _measure(self) -> None:
         """What each test runs, and how long it takes; and which lines read a name."""

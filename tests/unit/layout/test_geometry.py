@@ -6,7 +6,7 @@ import dataclasses
 import itertools
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from si.layout.geometry import (
@@ -46,7 +46,6 @@ def extents_of(geometry: Geometry, *, logical: bool) -> list[Extent]:
     return [e for e in geometry.extents if (e.partition.kind is kind) is logical]
 
 
-@settings(max_examples=150, deadline=None)
 @given(disks(), st.integers(0, 2**43))
 def test_no_overlap_and_nothing_past_the_end(disk: Disk, extra: int) -> None:
     geometry = place(disk)
@@ -64,7 +63,6 @@ def test_no_overlap_and_nothing_past_the_end(disk: Disk, extra: int) -> None:
             assert 1 <= start < stop <= size // MIB - 1
 
 
-@settings(max_examples=150, deadline=None)
 @given(disks(), st.integers(0, 2**43))
 def test_sizes_are_those_of_the_document(disk: Disk, extra: int) -> None:
     geometry = place(disk)
@@ -82,7 +80,6 @@ def test_sizes_are_those_of_the_document(disk: Disk, extra: int) -> None:
             assert length == share - (1 if logical else 0)
 
 
-@settings(max_examples=80, deadline=None)
 @given(disks(), st.integers(0, 2**43))
 def test_logical_partitions_lie_in_the_extended_one_with_gaps(disk: Disk, extra: int) -> None:
     geometry = place(disk)
@@ -101,7 +98,6 @@ def test_logical_partitions_lie_in_the_extended_one_with_gaps(disk: Disk, extra:
     assert cursor <= stop
 
 
-@settings(max_examples=80, deadline=None)
 @given(disks())
 def test_the_smallest_disk_is_the_smallest(disk: Disk) -> None:
     geometry = place(disk)
