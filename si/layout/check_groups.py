@@ -72,6 +72,9 @@ def _sums(group: VolumeGroup, layout: Layout) -> Found:
     if total > 10_000:
         text = f"the percentages of {group.name} add up to {total / 100:g}, more than 100"
         yield shares[-1].source_line, text
+    elif total == 10_000 and len(shares) < len(thick):
+        text = f"the percentages take all of {group.name}"
+        yield shares[-1].source_line, f"{text}: nothing is left for its other volumes"
     sizes = [capacity(device, layout) for device in group.members]
     if not sizes or any(size is None for size in sizes):
         return
