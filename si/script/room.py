@@ -40,8 +40,6 @@ def needed_bytes(layout: Layout, content: Mapping[str, int]) -> dict[str, int]:
 
 def room_problems(layout: Layout, content: Mapping[str, int], file: str) -> Iterator[Problem]:
     """Devices of one size on every disk that are smaller than what has to go into them."""
-    if layout.circular_layers:
-        return
     for filesystem in filled(layout):
         size = content.get(filesystem.mount_point, 0)
         room = capacity(filesystem.device, layout)

@@ -87,6 +87,16 @@ def test_features_are_named_one_by_one() -> None:
         assert too_new not in words
 
 
+def test_a_journal_is_what_ext3_has_and_ext2_has_not() -> None:
+    (ext2, _mkfs), (ext3, _mkfs3) = (
+        formatted(fs(1, "/", kind)) for kind in (FilesystemType.EXT2, FilesystemType.EXT3)
+    )
+    assert ext3 == ext2.replace("ext2_features", "ext3_features") + ",has_journal"
+    assert ext2.split(",")[1:] == [
+        *("ext_attr", "resize_inode", "dir_index", "filetype", "sparse_super", "large_file")
+    ]
+
+
 def test_swap_first_and_nothing_for_what_is_not_made() -> None:
     lines = formatted(fs(1, "/", XFS), fs(2, "swap", SWAP), fs(3, "/k", EXT4, format=False))
     assert [line.split()[0] for line in lines] == ["mkswap", "mkfs.xfs"]
@@ -128,6 +138,9 @@ def test_a_directory_is_mounted_before_what_lies_in_it() -> None:
         ("noatime,ro,data=ordered", "-o noatime,data=ordered "),
         ("nodev,nosuid,noexec,nofail,x-systemd.automount,user", ""),
         ("umask=0077,_netdev", "-o umask=0077 "),
+        ("rw,auto,sync,dirsync,users,nouser,owner,group", ""),
+        ("usrquota,grpquota,quota,noquota,usrjquota=a,grpjquota=b,jqfmt=vfsv1", ""),
+        ("X-mount.mkdir,comment=x,noatime", "-o noatime "),
     ],
 )
 def test_options_that_would_hinder_the_install_are_left_out(options: str, kept: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import uuid
 from typing import Any
 
 import pytest
@@ -77,6 +78,12 @@ def test_the_same_every_time() -> None:
 WANTED_UUID = "259d67e3-728b-5f2d-a7d9-fb43518c667e"
 WANTED_MBR = "0x2408ff3c"
 WANTED_VFAT = "FC2A-E87B"
+
+
+def test_no_number_is_the_one_that_means_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uuid, "uuid5", lambda *_: uuid.UUID(int=5))
+    assert identifier_value(MBR, client="a", image="b") == "0x00000001"
+    assert identifier_value(VFAT, client="a", image="b") == "0000-0001"
 
 
 def test_never_shared() -> None:
