@@ -186,8 +186,8 @@ def _constants(value: object) -> Iterator[ast.expr]:
 
 
 def _is_condition(node: ast.expr, parent: ast.AST) -> bool:
-    """A condition that is not changed as a comparison, not or and/or already."""
-    if isinstance(node, ast.Compare | ast.BoolOp | ast.UnaryOp):
+    """A condition that is not changed otherwise: as a comparison, and/or/not, or a constant."""
+    if isinstance(node, ast.Compare | ast.BoolOp | ast.UnaryOp | ast.Constant | ast.JoinedStr):
         return False
     match parent:
         case ast.If(test) | ast.IfExp(test) | ast.While(test):

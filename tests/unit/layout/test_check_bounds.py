@@ -6,6 +6,16 @@ from collections.abc import Callable
 
 import pytest
 
+from si.layout.check_groups import group_problems
+from si.layout.model import (
+    Disk,
+    Fixed,
+    LabelType,
+    Layout,
+    LogicalVolume,
+    Partition,
+    VolumeGroup,
+)
 from tests.unit.layout.test_check_layers import find
 
 Problems = Callable[..., list[str]]
@@ -141,6 +151,56 @@ def test_shares_may_be_all_of_a_group_but_nothing_else_is_left_then() -> None:
         "19: the percentages of sys add up to 101, more than 100"
     ]
     assert find(('size="4GiB"', 'size="20%VG"'), (half, 'size="40%VG"'), (rest, 'size="40%"')) == []
+
+
+def test_the_share_that_is_too_much_is_the_last_one() -> None:
+    half, rest = 'size="1GiB"', 'size="*"'
+    assert find((half, 'size="100%VG"'), (rest, 'size="2GiB"')) == [
+        "17: the percentages take all of sys: nothing is left for its other volumes"
+    ]
+    assert find(('size="4GiB"', 'size="20%"'), (half, 'size="40.01%"'), (rest, 'size="40%"')) == [
+        "19: the percentages of sys add up to 100.01, more than 100"
+    ]
+
+
+def test_a_bad_extent_is_all_that_is_told_of_a_group() -> None:
+    (found,) = find(('name="sys"', 'name="sys" phys_extent_size="1TiB"'))
+    assert found == "15: phys_extent_size is no power of two of at least 4KiB: write 4MiB"
+
+
+def test_a_group_without_volumes() -> None:
+    layout = Layout((), (), volume_groups=(VolumeGroup("g", ("/dev/a",), source_line=7),))
+    (group,) = layout.volume_groups
+    assert list(group_problems(group, layout)) == [
+        (7, "volume group g has no volumes: write at least one <lv>")
+    ]
+
+
+def test_the_pools_that_there_are_are_named() -> None:
+    (found,) = find(('thin_pool="pool"', 'thin_pool="pond"'))
+    assert found == '18: thin_pool="pond" is no thin pool: pool'
+    (found,) = find((' type="thin-pool"', ""))
+    assert found == '18: thin_pool="pool" is no thin pool: there is none in sys'
+
+
+@pytest.mark.parametrize(
+    ("mib", "extent_kib", "problems"),
+    [
+        (1028, None, []),
+        (1027, None, ["need 1GiB, but its members have 1020MiB"]),
+        (1027, 16 * 1024, ["need 1GiB, but its members have 1008MiB"]),
+        (1028, 16 * 1024, []),
+    ],
+)
+def test_volumes_fill_a_group_to_its_last_extent(
+    mib: int, extent_kib: int | None, problems: list[str]
+) -> None:
+    disk = Disk("/dev/sda", LabelType.GPT, (Partition(1, Fixed(mib * 1024**2)),))
+    extent = None if extent_kib is None else extent_kib * 1024
+    group = VolumeGroup("g", ("/dev/sda1",), extent, (LogicalVolume("v", Fixed(2**30)),))
+    layout = Layout((disk,), (), volume_groups=(group,))
+    found = [text for _line, text in group_problems(group, layout)]
+    assert found == [f"the volumes of g {text}: make them smaller" for text in problems]
 
 
 def test_data_lost_with_one_disk_is_warned_of_only_where_the_level_saves_it() -> None:

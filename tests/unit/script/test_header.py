@@ -97,8 +97,13 @@ def test_never_shared() -> None:
 
 
 @pytest.mark.parametrize(
-    "changes", [{"client": "../x"}, {"image": "a b"}, {"overrides": ("ok", "-x")}]
+    ("kind", "changes"),
+    [
+        ("client", {"client": "../x"}),
+        ("image", {"image": "a b"}),
+        ("override", {"overrides": ("ok", "-x")}),
+    ],
 )
-def test_names_are_checked(changes: dict[str, Any]) -> None:
-    with pytest.raises(NameInvalid):
+def test_names_are_checked(kind: str, changes: dict[str, Any]) -> None:
+    with pytest.raises(NameInvalid, match=rf"\b{kind}\b"):
         header(**changes)
