@@ -39,7 +39,7 @@ _OPTIONS = (
 _EXAMPLES = 10
 _UNNOTICED, _NOTICED, _BROKEN = 0, 1, 2
 _MOST_BYTES = 2 << 30
-_LEAST_S, _SLOWER = 10, 10
+_LEAST_S, _SLOWER = 2, 10
 """What a fork may take in any case, and how many times as long as unchanged, in seconds."""
 
 

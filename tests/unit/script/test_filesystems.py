@@ -17,6 +17,7 @@ from si.layout.model import (
     Layout,
     Mount,
     Partition,
+    Subvolume,
 )
 from si.script.filesystems import format_steps, fstab_lines, mount_steps
 from si.script.render import render_steps
@@ -130,6 +131,53 @@ def test_a_directory_is_mounted_before_what_lies_in_it() -> None:
     ]
 
 
+def test_a_folder_may_have_any_name() -> None:
+    lines = mounted(fs(1, "/srv/X", XFS), fs(2, "/srv", XFS), fs(3, "/", XFS))
+    assert [line.split()[-1] for line in lines if line.startswith("mount")] == [
+        "/a",
+        "/a/srv",
+        "/a/srv/X",
+    ]
+
+
+def btrfs(*subvolumes: Subvolume, options: str = "defaults") -> Filesystem:
+    return fs(1, "/", FilesystemType.BTRFS, subvolumes=subvolumes, options=options)
+
+
+def test_subvolumes_are_made_from_the_outside_in() -> None:
+    names = ("x/y/z", "@/home", "x/y/a", "@")
+    lines = formatted(btrfs(*(Subvolume(name) for name in names)))
+    assert lines[1:] == [
+        "mkdir -p /a",
+        "mount -t btrfs /dev/vda1 /a",
+        "btrfs --quiet subvolume create /a/@",
+        "btrfs --quiet subvolume create /a/@/home",
+        "mkdir -p /a/x/y",
+        "btrfs --quiet subvolume create /a/x/y/a",
+        "btrfs --quiet subvolume create /a/x/y/z",
+        "umount /a",
+    ]
+
+
+def test_a_subvolume_is_mounted_as_itself_whatever_the_options_say() -> None:
+    root = btrfs(
+        Subvolume("@", "/"),
+        Subvolume("@home", "/home", "defaults"),
+        Subvolume("@only-made"),
+        options="defaults,noatime,subvol=@old,subvolid=5,ssd",
+    )
+    assert mounted(root) == [
+        "mkdir -p /a",
+        "mount -t btrfs -o subvol=/@,noatime,ssd /dev/vda1 /a",
+        "mkdir -p /a/home",
+        "mount -t btrfs -o subvol=/@home /dev/vda1 /a/home",
+    ]
+    assert fstab(root) == [
+        "UUID=$UUID_root / btrfs subvol=/@,noatime,ssd 0 0",
+        "UUID=$UUID_root /home btrfs subvol=/@home 0 0",
+    ]
+
+
 @pytest.mark.parametrize(
     ("options", "kept"),
     [
@@ -157,6 +205,7 @@ def test_fstab() -> None:
         fs(3, "/k", XFS, format=False),
         fs(4, "swap", SWAP, mount_source="UUID=12345678-1234-1234-1234-123456789012"),
         Mount(50, "//srv/a b", "/m\tx#", "cifs", "ro", 0, 2),
+        Mount(60, "\\\\srv", "/y", "cifs"),
     ) == [
         "# \\$HOME \\`x\\` \\\\",
         "UUID=$UUID_root / ext4 errors=remount-ro 0 1",
@@ -165,4 +214,5 @@ def test_fstab() -> None:
         "/dev/vda3 /k xfs defaults 0 0",
         "UUID=12345678-1234-1234-1234-123456789012 none swap defaults 0 0",
         "//srv/a\\\\040b /m\\\\011x\\\\043 cifs ro 0 2",
+        "\\\\134\\\\134srv /y cifs defaults 0 0",
     ]

@@ -81,7 +81,7 @@ def test_a_changed_script_is_known(layout: Layout) -> None:
 def test_a_name_cannot_leave_its_line(layout: Layout) -> None:
     text = make_master(layout, image="web", layout_name="x\nreboot\n#")
     assert "\nreboot" not in text
-    with pytest.raises(NameInvalid):
+    with pytest.raises(NameInvalid, match=r"\bimage\b"):
         make_master(layout, image="../web", layout_name="x")
 
 
@@ -113,8 +113,11 @@ def test_a_disk_must_hold_the_image() -> None:
     assert least_disk_bytes(disk, layout) == (1 + 16 + 512 + 1) * MIB
     # A tenth more, and 64 MiB: what a file system takes for itself.
     for content, least in ((700 * MIB, 834), (700 * MIB + 1, 835), (0, 64)):
-        needed = least_disk_bytes(disk, layout, content={"/": content, "/elsewhere": 2**50})
+        measured = {"/": content, "/elsewhere": 2**50}
+        needed = least_disk_bytes(disk, layout, content=measured)
         assert needed == (1 + least + 512 + 1) * MIB
+        text = make_master(layout, image="web", layout_name="x", content=measured)
+        assert f", which must have {needed // MIB} MiB at least;" in text
 
 
 def test_a_partition_must_hold_its_part_of_the_image(layout: Layout) -> None:
