@@ -4,7 +4,7 @@ PYTEST := $(PY) -m pytest
 AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo -E)
 SHELL_SOURCES := $(shell git ls-files '*.sh' 2>/dev/null) boel-initrd/init boel-initrd/bin/udevadm .ci/run
 
-.PHONY: help setup demo demo-shell test test-full lint unit golden integration disk e2e bench man client wheel clean
+.PHONY: help setup demo demo-shell test test-full lint unit golden integration disk e2e mutants bench man client wheel clean
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /  \1\t/p' Makefile | expand -t 16
@@ -47,6 +47,9 @@ disk: build/.setup ## rendered partition steps on loop devices, read back by oth
 
 e2e: build/.setup client ## machines in QEMU: capture, install, boot, update
 	$(AS_ROOT) $(PYTEST) -v --capture=no -m "not full" tests/e2e
+
+mutants: build/.setup ## small changes of si/layout and si/script that no test notices
+	@$(PY) -m scripts.mutants
 
 bench: build/.setup client ## the figures, as ratios to a peer in the same run
 	@$(AS_ROOT) $(PY) -m scripts.bench

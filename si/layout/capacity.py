@@ -116,8 +116,8 @@ def _least_of_group(
             total += least_bytes(volume_path(group.name, volume.name), layout, content)
     others = [capacity(member, layout) for member in group.members if member != device]
     unknown = sum(size is None for size in others)
-    there = sum(max(size - EXTENT, 0) for size in others if size is not None)
-    return max(-(-max(total - there, 0) // (1 + unknown)), LEAST_ANY) + EXTENT
+    there = sum(size - EXTENT for size in others if size is not None)
+    return max(-(-(total - there) // (1 + unknown)), LEAST_ANY) + EXTENT
 
 
 def _active(layer: Raid | Crypt) -> tuple[str, ...]:

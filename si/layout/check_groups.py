@@ -33,7 +33,9 @@ def group_problems(group: VolumeGroup, layout: Layout) -> Found:
     if not group.members:
         yield line, f'volume group {name} has no members: write devices="/dev/vda3"'
     extent = group.extent
-    if extent is not None and (extent & (extent - 1) or not _LEAST_EXTENT <= extent < _MOST_EXTENT):
+    if extent is not None and (
+        extent.bit_count() > 1 or not _LEAST_EXTENT <= extent < _MOST_EXTENT
+    ):
         yield line, "phys_extent_size is no power of two of at least 4KiB: write 4MiB"
         return
     if not group.volumes:
@@ -72,11 +74,15 @@ def _sums(group: VolumeGroup, layout: Layout) -> Found:
     if total > 10_000:
         text = f"the percentages of {group.name} add up to {total / 100:g}, more than 100"
         yield shares[-1].source_line, text
+    elif total == 10_000 and len(shares) < len(thick):
+        text = f"the percentages take all of {group.name}"
+        yield shares[-1].source_line, f"{text}: nothing is left for its other volumes"
     sizes = [capacity(device, layout) for device in group.members]
-    if not sizes or any(size is None for size in sizes):
+    known = [size for size in sizes if size is not None]
+    if not known or len(known) < len(sizes):
         return
     extent = group.extent or EXTENT
-    there = sum(max((size or 0) - EXTENT, 0) // extent for size in sizes)
+    there = sum((size - EXTENT) // extent for size in known)
     needed = needed_extents(group)
     if needed > there:
         text = f"the volumes of {group.name} need {format_bytes(needed * extent)}, but its members"

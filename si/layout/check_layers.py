@@ -61,7 +61,7 @@ def layer_warnings(layout: Layout) -> Found:
     """What is worth a second look."""
     yield from _idle_members(layout)
     for raid in layout.raids:
-        if raid.level in _NO_SPARES or len(raid.members) < 2:
+        if raid.level in _NO_SPARES:
             continue
         disks = [layout.disks_below(member) for member in raid.members]
         if all(disks) and len({found[0].device for found in disks}) < len(disks):

@@ -102,7 +102,7 @@ def parse_bytes(text: str) -> int:
 def format_bytes(size: int) -> str:
     """`size` in the unit that makes the shortest whole number of it: "12GiB", "101MB", "513B"."""
     exact = [(size // factor, unit) for unit, factor in _UNITS.items() if size % factor == 0]
-    number, unit = min(exact, key=lambda pair: pair[0])
+    number, unit = min(exact)
     return f"{number}{unit}"
 
 

@@ -79,11 +79,12 @@ def esp_mount_points(layout: Layout) -> tuple[str, ...]:
 def _boot_prefix(holder: Filesystem) -> str:
     """The folder with the kernels as GRUB sees it; it sees btrfs from the top level."""
     inside = mounted_subvolume(holder, "/boot")
-    if inside is not None and holder.mount_point != "/boot":
+    if inside is not None:
         return f"/{inside.name}"
+    if holder.mount_point == "/boot":
+        return ""
     above = mounted_subvolume(holder, holder.mount_point)
-    folder = "" if above is None else f"/{above.name}"
-    return folder if holder.mount_point == "/boot" else f"{folder}/boot"
+    return "/boot" if above is None else f"/{above.name}/boot"
 
 
 def _fitting(kernel_args: tuple[str, ...], root: Filesystem) -> list[str]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 from si.script.identifiers import Identifier, IdentifierKind
@@ -41,10 +42,8 @@ def read_demands(script: str) -> Demands:
 
 def _call(line: str) -> Iterator[list[str]]:
     if line.startswith(("get_passphrase ", "check_disk ")):
-        try:
+        with suppress(ValueError):
             yield shlex.split(line)
-        except ValueError:
-            return
 
 
 def _kind(variable: str, script: str) -> IdentifierKind:

@@ -87,11 +87,12 @@ def fstab_lines(layout: Layout) -> Iterator[Word]:
 
 
 def uuid_word(filesystem: Filesystem, layout: Layout) -> tuple[Part, ...]:
-    """The UUID that the install gives a file system."""
+    """The UUID that the install gives a file system that it makes."""
     variable = filesystem_variable(layout, filesystem)
     if variable is not None:
         return (Variable(variable),)
-    return (filesystem.chosen_uuid or "",)
+    assert filesystem.chosen_uuid is not None
+    return (filesystem.chosen_uuid,)
 
 
 def _made(layout: Layout) -> list[Filesystem]:

@@ -104,8 +104,6 @@ def _raid(raid: Raid) -> Iterator[Step]:
     if raid.level not in _NO_BITMAP:
         # mdadm asks, unless it is told; a small array is compared as a whole in no time.
         words.append("--bitmap=none" if raid.metadata == "0.90" else "--bitmap=internal")
-    if members + len(raid.spares) == 1:
-        words.append("--force")
     yield Command((*words, *raid.members, *raid.spares))
     yield Call("wait_for", (raid.device,))
     yield Command(("wipefs", "--all", "--quiet", raid.device))

@@ -43,8 +43,6 @@ def needed_bytes(layout: Layout, content: Mapping[str, int]) -> dict[str, int]:
 
 def room_problems(layout: Layout, content: Mapping[str, int], file: str) -> Iterator[Problem]:
     """Devices that are smaller than what has to go into them, on a disk of any size."""
-    if layout.circular_layers:
-        return
     for disk in layout.disks:
         for line, text in _bound(disk, layout, content):
             yield Problem(file, line, text)

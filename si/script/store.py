@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from si.config import Settings
-from si.errors import DocumentInvalid, LayoutNotFound, Problem, ScriptEdited
+from si.errors import LayoutNotFound, Problem, ScriptEdited
 from si.image.content import measure_content
 from si.image.store import layout_path, load_image, script_path
 from si.layout.check import warn_of_layout
@@ -96,16 +96,15 @@ def write_script(path: Path, text: str, *, force: bool) -> None:
 
 
 def read_document(path: Path) -> bytes:
-    """The bytes of a document. Raises LayoutNotFound, and DocumentInvalid for a huge one."""
+    """The bytes of a document; of a huge one as many as make its reader refuse it.
+
+    Raises LayoutNotFound.
+    """
     try:
         with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
+            return file.read(MAX_BYTES + 1)
     except OSError as error:
         raise LayoutNotFound(
             f"cannot read {path}: {error.strerror}",
             hint="si-getimage writes a layout for each image; --layout names another one",
         ) from error
-    if len(data) > MAX_BYTES:
-        problem = Problem(str(path), 1, f"larger than {MAX_BYTES // 1024 // 1024} MiB")
-        raise DocumentInvalid([problem])
-    return data

@@ -6,10 +6,26 @@ from pathlib import Path
 
 import pytest
 
-from si.layout.capacity import EXTENT, LUKS, capacity, least_bytes, needed_extents
+from si.layout.capacity import EXTENT, LUKS, capacity, least_bytes, needed_extents, raid_share
 from si.layout.check_table import least_sizes
 from si.layout.document import load_layout
-from si.layout.model import Fixed, Layout, LogicalVolume, Percent, Rest, VolumeGroup
+from si.layout.model import (
+    Crypt,
+    Disk,
+    Filesystem,
+    FilesystemType,
+    Fixed,
+    LabelType,
+    Layout,
+    LogicalVolume,
+    Partition,
+    Percent,
+    Raid,
+    RaidLevel,
+    Rest,
+    Size,
+    VolumeGroup,
+)
 
 EXAMPLES = Path(__file__).parents[3] / "schemas/examples"
 MIB = 1024**2
@@ -38,7 +54,15 @@ def example(name: str, *changes: tuple[str, str]) -> Layout:
             ],
             258,
         ),
+        (
+            [
+                LogicalVolume("t", Fixed(2**40), thin_pool="a"),
+                LogicalVolume("a", Fixed(GIB), is_pool=True),
+            ],
+            258,
+        ),
         ([LogicalVolume("a", Percent(10_000))], 1),
+        ([LogicalVolume("a", Percent(9_999)), LogicalVolume("b", Fixed(EXTENT))], 10_000),
     ],
 )
 def test_extents_of_a_group(volumes: list[LogicalVolume], extents: int) -> None:
@@ -59,6 +83,79 @@ def test_capacity_through_layers() -> None:
     assert capacity("/dev/office/swap", lvm) == GIB
     assert capacity("/dev/office/root", lvm) is None
     assert capacity("/dev/nowhere", lvm) is None
+
+
+def partitions(**sizes: Size) -> Disk:
+    """/dev/sda with partitions of these sizes, in this order."""
+    parts = (Partition(number, size) for number, size in enumerate(sizes.values(), start=1))
+    return Disk("/dev/sda", LabelType.GPT, tuple(parts))
+
+
+def array(level: RaidLevel, *members: str) -> Raid:
+    return Raid("/dev/md0", level, members)
+
+
+@pytest.mark.parametrize(
+    ("level", "members", "share"),
+    [
+        (RaidLevel.LINEAR, 3, 3),
+        (RaidLevel.STRIPE, 3, 3),
+        (RaidLevel.MIRROR, 3, 1),
+        (RaidLevel.RAID4, 4, 3),
+        (RaidLevel.RAID5, 4, 3),
+        (RaidLevel.RAID6, 6, 4),
+        (RaidLevel.RAID10, 6, 3),
+        (RaidLevel.RAID10, 2, 1),
+    ],
+)
+def test_members_worth_of_data(level: RaidLevel, members: int, share: int) -> None:
+    assert raid_share(level, members) == share
+
+
+@pytest.mark.parametrize("level", RaidLevel)
+def test_too_few_members_still_give_a_number(level: RaidLevel) -> None:
+    """They are a problem of its own, beside which the others must still be found."""
+    assert raid_share(level, 1) == 1
+    assert capacity("/dev/md0", Layout((), (), raids=(array(level),))) is None
+
+
+def test_a_member_of_unknown_size_leaves_the_array_unknown() -> None:
+    disk = partitions(a=Fixed(GIB), b=Rest())
+    mirror = array(RaidLevel.MIRROR, "/dev/sda1", "/dev/sda2")
+    assert capacity("/dev/md0", Layout((disk,), (), raids=(mirror,))) is None
+
+
+def test_members_one_behind_the_other() -> None:
+    disk = partitions(a=Fixed(GIB), b=Fixed(100 * GIB))
+    linear = array(RaidLevel.LINEAR, "/dev/sda1", "/dev/sda2")
+    # mdadm takes a share of a small member, and never more than 132 MiB.
+    lost = GIB // 256 + 4 * MIB + 132 * MIB
+    assert capacity("/dev/md0", Layout((disk,), (), raids=(linear,))) == 101 * GIB - lost
+
+
+def test_no_room_is_left_in_what_is_smaller_than_the_header() -> None:
+    crypt = Crypt("c", "/dev/sda1")
+    layout = Layout((partitions(a=Fixed(LUKS // 2)),), (), crypts=(crypt,))
+    assert capacity("/dev/mapper/c", layout) == 0
+
+
+def test_a_member_takes_what_the_others_have_no_room_for() -> None:
+    disk = partitions(a=Fixed(GIB), b=Rest(), c=Rest())
+    volumes = (LogicalVolume("v", Fixed(3 * GIB)),)
+
+    def least(*members: str) -> int:
+        group = VolumeGroup("g", members, volumes=volumes)
+        return least_bytes("/dev/sda2", Layout((disk,), (), volume_groups=(group,)))
+
+    assert least("/dev/sda2") == 3 * GIB + EXTENT
+    assert least("/dev/sda1", "/dev/sda2") == 2 * GIB + 2 * EXTENT
+    assert least("/dev/sda1", "/dev/sda2", "/dev/sda3") == GIB + EXTENT // 2 + EXTENT
+
+
+def test_fat32_has_its_least_number_of_clusters() -> None:
+    """65525 clusters make a FAT a FAT32, so mkfs.vfat -F 32 wants more than 32 MiB."""
+    esp = Filesystem(10, "/dev/sda1", "/boot/efi", FilesystemType.VFAT)
+    assert least_bytes("/dev/sda1", Layout((partitions(a=Rest()),), (esp,))) > 65_525 * 512
 
 
 ROOT = "/dev/vg-sys/root"

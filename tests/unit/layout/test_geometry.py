@@ -6,7 +6,7 @@ import dataclasses
 import itertools
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from si.layout.fitting import smallest_disk
@@ -50,7 +50,6 @@ def extents_of(geometry: Geometry, *, logical: bool) -> list[Extent]:
 EXTRA = st.one_of(st.integers(0, 400).map(lambda mib: mib * MIB), st.integers(0, 2**43))
 
 
-@settings(max_examples=300, deadline=None)
 @given(disks(), EXTRA)
 def test_no_overlap_and_nothing_past_the_end(disk: Disk, extra: int) -> None:
     geometry = place(disk)
@@ -69,7 +68,6 @@ def test_no_overlap_and_nothing_past_the_end(disk: Disk, extra: int) -> None:
             assert start * MIB % disk.alignment == 0
 
 
-@settings(max_examples=300, deadline=None)
 @given(disks(), EXTRA)
 def test_sizes_are_those_of_the_document(disk: Disk, extra: int) -> None:
     geometry = place(disk)
@@ -100,7 +98,6 @@ def row_of(
     return [found[extent.partition.number] for extent in extents_of(geometry, logical=logical)]
 
 
-@settings(max_examples=80, deadline=None)
 @given(disks(), EXTRA)
 def test_logical_partitions_lie_in_the_extended_one_with_gaps(disk: Disk, extra: int) -> None:
     geometry = place(disk)
@@ -119,7 +116,6 @@ def test_logical_partitions_lie_in_the_extended_one_with_gaps(disk: Disk, extra:
     assert cursor <= stop
 
 
-@settings(max_examples=80, deadline=None)
 @given(disks())
 def test_the_smallest_disk_is_the_smallest(disk: Disk) -> None:
     """To the MiB where that is the alignment; a larger one asks for some steps more."""

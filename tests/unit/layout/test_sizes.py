@@ -13,6 +13,7 @@ from si.layout.sizes import (
     format_bytes,
     format_size,
     parse_bytes,
+    parse_lvm_size,
     parse_size,
     parse_unit,
 )
@@ -37,6 +38,15 @@ from si.layout.sizes import (
         (" percent ", "%"),
         ("Percentage", "%"),
         ("percentages", "%"),
+        ("sector", "s"),
+        ("byte", "B"),
+        ("bytes", "B"),
+        ("kilobytes", "kB"),
+        ("megabyte", "MB"),
+        ("gigabytes", "GB"),
+        ("terabytes", "TB"),
+        ("TiB", "TiB"),
+        ("KiB", "KiB"),
     ],
 )
 def test_units(text: str, unit: str) -> None:
@@ -66,6 +76,14 @@ def test_unknown_units_are_told(text: str) -> None:
         ("*", "MB", Rest()),
         (" * ", "%", Rest()),
         ("0", "MiB", Rest()),
+        ("1", "TiB", Fixed(2**40)),
+        ("1", "TB", Fixed(10**12)),
+        ("1", "GB", Fixed(10**9)),
+        ("1", "KiB", Fixed(1024)),
+        ("512", "B", Fixed(512)),
+        ("1", "s", Fixed(512)),
+        ("0.01", "%", Percent(1)),
+        ("1048576", "TiB", Fixed(LARGEST)),
     ],
 )
 def test_sizes(text: str, unit: str, size: Size) -> None:
@@ -92,6 +110,8 @@ def test_sizes(text: str, unit: str, size: Size) -> None:
         "1" * 25,
         "0.001%",
         "2000000TB",
+        "511B",
+        "1048576.1TiB",
     ],
 )
 def test_what_is_no_size(text: str) -> None:
@@ -105,6 +125,32 @@ def test_a_fixed_size_is_asked_for() -> None:
     for text in ("*", "50%"):
         with pytest.raises(SizeInvalid, match="no fixed size"):
             parse_bytes(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("4096K", Fixed(4 * 1024**2)),
+        ("512m", Fixed(512 * 1024**2)),
+        ("10G", Fixed(10 * 1024**3)),
+        ("1.5t", Fixed(3 * 1024**4 // 2)),
+        (" 64 ", Fixed(64 * 1024**2)),
+        ("10GB", Fixed(10 * 1000**3)),
+        ("25%", Percent(2500)),
+        ("25 % vg", Percent(2500)),
+        ("100%VG", Percent(10_000)),
+        ("100%FREE", Rest()),
+        ("*", Rest()),
+    ],
+)
+def test_sizes_as_lvcreate_takes_them(text: str, size: Size) -> None:
+    assert parse_lvm_size(text) == size
+
+
+@pytest.mark.parametrize("text", ["50%FREE", "50%PVS", "10x", "K", "1.2.3G"])
+def test_what_is_no_size_of_a_volume(text: str) -> None:
+    with pytest.raises(SizeInvalid):
+        parse_lvm_size(text)
 
 
 def test_the_shortest_text_is_written() -> None:

@@ -30,6 +30,17 @@ def test_passphrase_files() -> None:
     assert read_demands(script).keys == ("office",)
 
 
+def test_a_line_that_was_cut_off() -> None:
+    demands = read_demands("check_disk \nget_passphrase \ncheck_disk 'a\ncheck_disk /dev/vda\n")
+    assert demands == Demands((), (), ("/dev/vda",))
+
+
+def test_what_is_asked_for_twice_is_named_once() -> None:
+    script = "check_disk /dev/vda 1\ncheck_disk /dev/vda 1\n"
+    script += "get_passphrase a office\nget_passphrase b office\n"
+    assert read_demands(script) == Demands((), ("office",), ("/dev/vda",))
+
+
 def test_the_kind_of_an_identifier() -> None:
     script = (
         ': "${DISK_ID_vda:?}"\n: "${UUID_a:?}"\n: "${UUID_b:?}"\nmkfs.vfat -i "${UUID_b%-*}x"\n'

@@ -17,6 +17,7 @@ from si.layout.model import (
     Layout,
     Mount,
     Partition,
+    Subvolume,
 )
 from si.script.filesystems import format_steps, fstab_lines, mount_steps
 from si.script.render import render_steps
@@ -87,6 +88,16 @@ def test_features_are_named_one_by_one() -> None:
         assert too_new not in words
 
 
+def test_a_journal_is_what_ext3_has_and_ext2_has_not() -> None:
+    (ext2, _mkfs), (ext3, _mkfs3) = (
+        formatted(fs(1, "/", kind)) for kind in (FilesystemType.EXT2, FilesystemType.EXT3)
+    )
+    assert ext3 == ext2.replace("ext2_features", "ext3_features") + ",has_journal"
+    assert ext2.split(",")[1:] == [
+        *("ext_attr", "resize_inode", "dir_index", "filetype", "sparse_super", "large_file")
+    ]
+
+
 def test_swap_first_and_nothing_for_what_is_not_made() -> None:
     lines = formatted(fs(1, "/", XFS), fs(2, "swap", SWAP), fs(3, "/k", EXT4, format=False))
     assert [line.split()[0] for line in lines] == ["mkswap", "mkfs.xfs"]
@@ -120,6 +131,53 @@ def test_a_directory_is_mounted_before_what_lies_in_it() -> None:
     ]
 
 
+def test_a_folder_may_have_any_name() -> None:
+    lines = mounted(fs(1, "/srv/X", XFS), fs(2, "/srv", XFS), fs(3, "/", XFS))
+    assert [line.split()[-1] for line in lines if line.startswith("mount")] == [
+        "/a",
+        "/a/srv",
+        "/a/srv/X",
+    ]
+
+
+def btrfs(*subvolumes: Subvolume, options: str = "defaults") -> Filesystem:
+    return fs(1, "/", FilesystemType.BTRFS, subvolumes=subvolumes, options=options)
+
+
+def test_subvolumes_are_made_from_the_outside_in() -> None:
+    names = ("x/y/z", "@/home", "x/y/a", "@")
+    lines = formatted(btrfs(*(Subvolume(name) for name in names)))
+    assert lines[1:] == [
+        "mkdir -p /a",
+        "mount -t btrfs /dev/vda1 /a",
+        "btrfs --quiet subvolume create /a/@",
+        "btrfs --quiet subvolume create /a/@/home",
+        "mkdir -p /a/x/y",
+        "btrfs --quiet subvolume create /a/x/y/a",
+        "btrfs --quiet subvolume create /a/x/y/z",
+        "umount /a",
+    ]
+
+
+def test_a_subvolume_is_mounted_as_itself_whatever_the_options_say() -> None:
+    root = btrfs(
+        Subvolume("@", "/"),
+        Subvolume("@home", "/home", "defaults"),
+        Subvolume("@only-made"),
+        options="defaults,noatime,subvol=@old,subvolid=5,ssd",
+    )
+    assert mounted(root) == [
+        "mkdir -p /a",
+        "mount -t btrfs -o subvol=/@,noatime,ssd /dev/vda1 /a",
+        "mkdir -p /a/home",
+        "mount -t btrfs -o subvol=/@home /dev/vda1 /a/home",
+    ]
+    assert fstab(root) == [
+        "UUID=$UUID_root / btrfs subvol=/@,noatime,ssd 0 0",
+        "UUID=$UUID_root /home btrfs subvol=/@home 0 0",
+    ]
+
+
 @pytest.mark.parametrize(
     ("options", "kept"),
     [
@@ -128,6 +186,9 @@ def test_a_directory_is_mounted_before_what_lies_in_it() -> None:
         ("noatime,ro,data=ordered", "-o noatime,data=ordered "),
         ("nodev,nosuid,noexec,nofail,x-systemd.automount,user", ""),
         ("umask=0077,_netdev", "-o umask=0077 "),
+        ("rw,auto,sync,dirsync,users,nouser,owner,group", ""),
+        ("usrquota,grpquota,quota,noquota,usrjquota=a,grpjquota=b,jqfmt=vfsv1", ""),
+        ("X-mount.mkdir,comment=x,noatime", "-o noatime "),
     ],
 )
 def test_options_that_would_hinder_the_install_are_left_out(options: str, kept: str) -> None:
@@ -144,6 +205,7 @@ def test_fstab() -> None:
         fs(3, "/k", XFS, format=False),
         fs(4, "swap", SWAP, mount_source="UUID=12345678-1234-1234-1234-123456789012"),
         Mount(50, "//srv/a b", "/m\tx#", "cifs", "ro", 0, 2),
+        Mount(60, "\\\\srv", "/y", "cifs"),
     ) == [
         "# \\$HOME \\`x\\` \\\\",
         "UUID=$UUID_root / ext4 errors=remount-ro 0 1",
@@ -152,4 +214,5 @@ def test_fstab() -> None:
         "/dev/vda3 /k xfs defaults 0 0",
         "UUID=12345678-1234-1234-1234-123456789012 none swap defaults 0 0",
         "//srv/a\\\\040b /m\\\\011x\\\\043 cifs ro 0 2",
+        "\\\\134\\\\134srv /y cifs defaults 0 0",
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import uuid
 from typing import Any
 
 import pytest
@@ -84,6 +85,12 @@ WANTED_MBR = "0x2408ff3c"
 WANTED_VFAT = "FC2A-E87B"
 
 
+def test_no_number_is_the_one_that_means_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uuid, "uuid5", lambda *_: uuid.UUID(int=5))
+    assert identifier_value(MBR, client="a", image="b") == "0x00000001"
+    assert identifier_value(VFAT, client="a", image="b") == "0000-0001"
+
+
 def test_never_shared() -> None:
     values = {
         identifier_value(Identifier(variable, IdentifierKind.UUID), client=client, image=image)
@@ -95,8 +102,13 @@ def test_never_shared() -> None:
 
 
 @pytest.mark.parametrize(
-    "changes", [{"client": "../x"}, {"image": "a b"}, {"overrides": ("ok", "-x")}]
+    ("kind", "changes"),
+    [
+        ("client", {"client": "../x"}),
+        ("image", {"image": "a b"}),
+        ("override", {"overrides": ("ok", "-x")}),
+    ],
 )
-def test_names_are_checked(changes: dict[str, Any]) -> None:
-    with pytest.raises(NameInvalid):
+def test_names_are_checked(kind: str, changes: dict[str, Any]) -> None:
+    with pytest.raises(NameInvalid, match=rf"\b{kind}\b"):
         header(**changes)

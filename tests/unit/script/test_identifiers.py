@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from si.layout.model import (
     Disk,
     Filesystem,
@@ -76,3 +78,13 @@ def test_mount_points_that_would_share_a_name() -> None:
     )
     names = [filesystem_variable(made, filesystem) for filesystem in made.filesystems]
     assert names == ["UUID_var_lib", "UUID_var_lib_2", "UUID_root_2", "UUID_root"]
+
+
+def test_a_mount_point_may_have_any_name() -> None:
+    made = layout(LabelType.MSDOS, Filesystem(1, "/dev/vda1", "/X", EXT4))
+    assert filesystem_variable(made, made.filesystems[0]) == "UUID_X"
+
+
+def test_a_file_system_of_another_layout_has_no_name() -> None:
+    with pytest.raises(ValueError, match="not of this layout"):
+        filesystem_variable(layout(LabelType.MSDOS), Filesystem(1, "/dev/vda1", "/", EXT4))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
+import os
 import re
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import pytest
 
 from si.config import default_settings
 from si.errors import DocumentInvalid, ImageNotFound, LayoutNotFound, NameInvalid, ScriptEdited
+from si.image.content import measure_content
 from si.layout.document import load_layout
 from si.layout.model import Layout
 from si.script.master import is_hand_edited, make_master
@@ -81,7 +84,7 @@ def test_a_changed_script_is_known(layout: Layout) -> None:
 def test_a_name_cannot_leave_its_line(layout: Layout) -> None:
     text = make_master(layout, image="web", layout_name="x\nreboot\n#")
     assert "\nreboot" not in text
-    with pytest.raises(NameInvalid):
+    with pytest.raises(NameInvalid, match=r"\bimage\b"):
         make_master(layout, image="../web", layout_name="x")
 
 
@@ -113,8 +116,11 @@ def test_a_disk_must_hold_the_image() -> None:
     assert least_disk_bytes(disk, layout) == (1 + 16 + 512 + 1) * MIB
     # A tenth more, and 64 MiB: what a file system takes for itself.
     for content, least in ((700 * MIB, 834), (700 * MIB + 1, 835), (0, 64)):
-        needed = least_disk_bytes(disk, layout, content={"/": content, "/elsewhere": 2**50})
+        measured = {"/": content, "/elsewhere": 2**50}
+        needed = least_disk_bytes(disk, layout, content=measured)
         assert needed == (1 + least + 512 + 1) * MIB
+        text = make_master(layout, image="web", layout_name="x", content=measured)
+        assert f", which must have {needed // MIB} MiB at least;" in text
 
 
 def test_a_partition_must_hold_its_part_of_the_image(layout: Layout) -> None:
@@ -193,8 +199,9 @@ def test_a_script_is_made_of_what_lies_on_the_server(tmp_path: Path, layout: Lay
         make_script(settings, "web")
     tree = settings.images / "web"
     tree.mkdir(parents=True)
-    with pytest.raises(LayoutNotFound, match=r"layouts/web\.xml"):
+    with pytest.raises(LayoutNotFound, match=r"layouts/web\.xml") as caught:
         make_script(settings, "web")
+    assert caught.value.hint is not None
     settings.layouts.mkdir()
     (settings.layouts / "web.xml").write_bytes(EXAMPLE.read_bytes())
     plain = make_script(settings, "web")
@@ -207,6 +214,50 @@ def test_a_script_is_made_of_what_lies_on_the_server(tmp_path: Path, layout: Lay
     assert with_facts.endswith("finish shell\n")
 
 
+def test_what_the_image_holds_is_measured(tmp_path: Path) -> None:
+    settings = default_settings(tmp_path)
+    tree = settings.images / "web"
+    tree.mkdir(parents=True)
+    (tree / "file").write_bytes(b"x" * MIB)
+    plain = ROOT / "schemas/examples/plain.xml"
+    text = make_script(settings, "web", layout_file=plain, command="si-getimage").text
+    content = measure_content(tree, ["/"])
+    assert text == make_master(
+        load_layout(plain.read_bytes(), "plain.xml"),
+        image="web",
+        layout_name="plain.xml",
+        content=content,
+        command="si-getimage",
+    )
+    assert "made by si-getimage of plain.xml" in text
+    assert f" {1 + 66 + 512 + 1} MiB at least" in text
+
+
+def test_a_disk_that_fails_leaves_the_script_that_stood(
+    tmp_path: Path, layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "web.master"
+    write_script(path, master(layout), force=False)
+    other = make_master(layout, image="web", layout_name="new.xml")
+
+    def fail(descriptor: int) -> None:
+        assert os.fstat(descriptor).st_size == len(other.encode())
+        (hidden,) = set(tmp_path.iterdir()) - {path}
+        assert hidden.name.startswith(".web.master.")
+        raise OSError(errno.EIO, "the disk fails")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OSError, match="the disk fails"):
+        write_script(path, other, force=False)
+    assert path.read_text() == master(layout)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_no_name_leads_out_of_the_scripts(tmp_path: Path) -> None:
+    with pytest.raises(NameInvalid, match=r"\bimage\b"):
+        install_script(default_settings(tmp_path), "../web", "", force=True)
+
+
 def test_another_layout_can_be_named(tmp_path: Path) -> None:
     settings = default_settings(tmp_path)
     (settings.images / "web").mkdir(parents=True)
@@ -217,9 +268,12 @@ def test_another_layout_can_be_named(tmp_path: Path) -> None:
     document.write_text("<config/>")
     with pytest.raises(DocumentInvalid):
         make_script(settings, "web", layout_file=document)
-    document.write_bytes(b" " * (4 * MIB + 1))
-    with pytest.raises(DocumentInvalid, match="1 problem"):
+    document.write_bytes(EXAMPLE.read_bytes().ljust(4 * MIB))
+    assert make_script(settings, "web", layout_file=document).text
+    document.write_bytes(EXAMPLE.read_bytes().ljust(4 * MIB + 1))
+    with pytest.raises(DocumentInvalid) as caught:
         make_script(settings, "web", layout_file=document)
+    assert str(caught.value.problems[0]) == f"{document}:1: larger than 4 MiB"
 
 
 def test_layouts_are_not_changed_by_planning(layout: Layout) -> None:
