@@ -15,6 +15,7 @@ from si.image.store import Image, layout_path, list_images, load_image, script_p
 from si.version.before import load_signed
 from si.version.publish import compare_with_tree
 from si.version.store import Version, current_number, list_versions
+from si.version.tree import TREE
 from si.version.verify import check_version
 
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
@@ -107,6 +108,7 @@ def _describe_version(version: Version) -> dict[str, Any]:
         "paths": head.paths,
         "bytes": head.files_bytes,
         "pack_bytes": head.pack_size,
+        "tree": _existing(version.path / TREE),
     }
 
 

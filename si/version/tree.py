@@ -17,7 +17,7 @@ from si.system.files import locked
 from si.system.run import find_tool, run
 from si.version.store import PACK, Version, list_numbers, version_path
 
-_TREE = "tree"
+TREE = "tree"
 _UNPACK = (
     "--zstd", "--xattrs", "--xattrs-include=*", "--acls", "--numeric-owner", "-xpf",
 )  # fmt: skip
@@ -25,7 +25,7 @@ _UNPACK = (
 
 def tree_path(settings: Settings, image: str, number: int) -> Path:
     """Where the tree of a version is, or would be."""
-    return version_path(settings, image, number) / _TREE
+    return version_path(settings, image, number) / TREE
 
 
 def list_trees(settings: Settings, image: str) -> tuple[tuple[VersionName, Path], ...]:
@@ -46,7 +46,7 @@ def ensure_tree(settings: Settings, version: Version) -> Path:
     with locked(version.path):
         if tree.is_dir():
             return tree
-        staging = version.path / f".{_TREE}"
+        staging = version.path / f".{TREE}"
         shutil.rmtree(staging, ignore_errors=True)
         staging.mkdir()
         try:

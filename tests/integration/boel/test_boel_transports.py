@@ -25,7 +25,8 @@ from tests.integration.boel.breaking_link import BreakingLink
 from tests.integration.boel.files import Run
 
 Fetch = Callable[..., subprocess.CompletedProcess[str]]
-ROOM = 6 << 20
+ROOM = 2 << 20
+"""Far less than web@1 takes."""
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +119,7 @@ def test_a_server_that_is_not_there_is_named(
     assert "spoiled" not in done.stderr
 
 
-def test_a_full_disk_is_named(fetch: Fetch, place: Path, tmp_path: Path) -> None:
+def test_a_full_disk_is_named(fetch: Fetch, place: Path, tmp_path: Path, transport: str) -> None:
     disk = tmp_path / "disk"
     with disk.open("wb") as file:
         file.truncate(ROOM)
@@ -129,8 +130,8 @@ def test_a_full_disk_is_named(fetch: Fetch, place: Path, tmp_path: Path) -> None
     finally:
         subprocess.run(["umount", place], check=True)
     assert (done.returncode, "installed" in done.stdout) == (1, False)
-    assert "No space left on device" in done.stdout + done.stderr
-    assert len((done.stdout + done.stderr).splitlines()) < 40
+    assert 0 < (done.stdout + done.stderr).count("No space left on device") <= 10
+    assert ("a disk is full" if transport == "http" else "exit code 11") in done.stderr
 
 
 @pytest.mark.parametrize("place_of_bit", ["first", "middle", "last"])
