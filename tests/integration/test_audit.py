@@ -329,6 +329,26 @@ def test_mounts_guard_themselves(program: Program, client: Path) -> None:
             subprocess.run(["umount", point], check=True)
 
 
+def test_a_disk_is_the_images_where_the_image_has_something(program: Program, client: Path) -> None:
+    disk = client.parent / "disk.img"
+    with disk.open("wb") as file:
+        file.truncate(8 << 20)
+    subprocess.run(["mkfs.ext4", "-q", disk], check=True)
+    points = [client / "added", client / "usr/d3"]
+    points[0].mkdir()
+    subprocess.run(["mount", "-o", "loop", disk, points[0]], check=True)
+    try:
+        subprocess.run(["mount", "--bind", points[0], points[1]], check=True)
+        put(points[0] / "precious", "")
+        told = lines_of(program, client, "--protected")
+        by = "(built in: a disk that the image knows nothing about)"
+        assert f"protected: /added/ (extra; by /added {by})" in told
+        assert {"extra: /usr/d3/precious", "missing: /usr/d3/f003"} <= set(told)
+    finally:
+        for point in reversed(points):
+            subprocess.run(["umount", point], check=False)
+
+
 def test_refusals(program: Program, client: Path, tmp_path: Path) -> None:
     assert audit(program, client, "--image", "web@7").code == 60
     assert audit(program, client, "--image", "none").code == 12

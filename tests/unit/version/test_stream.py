@@ -125,3 +125,17 @@ def test_a_further_name_of_a_further_name_is_none() -> None:
     with pytest.raises(ManifestInvalid, match="test:16: a further name"):
         read_all(text)
     assert HASH in file.content
+
+
+@pytest.mark.parametrize(
+    "path", [b"/etc/inside", b"/nowhere/inside", b"/etc/../x", b"/nowhere/in/x"]
+)
+def test_a_path_stands_in_a_folder(path: bytes) -> None:
+    manifest = simple()
+    more = manifest.records[1]._replace(path=path)
+    records = (*manifest.records, more)
+    head = manifest.head._replace(paths=3, files_bytes=20)
+    text = dump_manifest(manifest._replace(head=head, records=records))
+    reader = ManifestReader(io.BytesIO(text), "test")
+    with pytest.raises(ManifestInvalid, match="test:15: the path is in no folder"):
+        list(reader.entries())
