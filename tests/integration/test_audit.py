@@ -166,6 +166,19 @@ def test_what_lstat_does_not_show(program: Program, client: Path) -> None:
     ]
 
 
+def test_two_files_of_the_image_that_are_one_here(program: Program, client: Path) -> None:
+    for name in ("usr/d1/f001", "usr/d2/f002"):
+        (client / name).unlink()
+    (client / "usr/d1/f001").hardlink_to(client / "usr/d0/f000")
+    shutil.copy2(client / "usr/d0/f000", client / "usr/d2/f002")
+    assert lines_of(program, client) == [
+        "changed: /usr/d1/ (time)",
+        "changed: /usr/d1/f001 (hard link, contents)",
+        "changed: /usr/d2/ (time)",
+        "changed: /usr/d2/f002 (contents)",
+    ]
+
+
 def test_a_change_that_keeps_size_and_time_needs_a_full_audit(
     program: Program, client: Path
 ) -> None:
