@@ -2,7 +2,7 @@
 
 Stage: none; everything may import this module. Runs on clients, hence Python 3.9 and no dependency.
 A message is one line that says what is wrong, a hint says what to do about it. `si.cli.command`
-(server) and `si.client.main` (client) are the two boundaries that print them.
+(server) and `si.client.boundary` (client) are the two boundaries that print them.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from scripts.bench.audit import audit_rows
 from scripts.bench.capture import capture_rows
 from scripts.bench.flavor import flavor_rows
 from scripts.bench.install import install_rows
@@ -19,6 +20,7 @@ from si.errors import SIError
 from si.system.run import run
 
 SUBJECTS: dict[str, Callable[[Path], list[Row]]] = {
+    "audit": audit_rows,
     "capture": capture_rows,
     "flavor": flavor_rows,
     "install": install_rows,

@@ -26,8 +26,8 @@ FACTS = Path(__file__).parents[2] / "tests/machines/debian-virtio-bios.json"
 
 def capture_rows(folder: Path) -> list[Row]:
     """Rows capture-first and capture-again: medians of interleaved pairs."""
-    tree = _ensure_tree(folder / "tree")
-    with _golden_client(tree, folder) as port:
+    tree = ensure_tree(folder / "tree")
+    with offered_tree(tree, folder) as port:
         first = _measure(folder, port, again=False)
         again = _measure(folder, port, again=True)
     peer = "rsync -aHAXS --numeric-ids --delete"
@@ -56,7 +56,7 @@ def _measure(folder: Path, port: int, *, again: bool) -> tuple[list[float], list
     return ours, bare
 
 
-def _ensure_tree(tree: Path) -> Path:
+def ensure_tree(tree: Path) -> Path:
     """30,000 files in 1,500 folders, sizes as in a Debian tree: half below 4 kB, a few large."""
     complete = tree.with_suffix(".complete")
     if complete.exists():
@@ -75,7 +75,7 @@ def _ensure_tree(tree: Path) -> Path:
 
 
 @contextmanager
-def _golden_client(tree: Path, folder: Path) -> Iterator[int]:
+def offered_tree(tree: Path, folder: Path) -> Iterator[int]:
     """An rsync daemon that offers `tree` as a prepared golden client does; its port."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -89,14 +89,14 @@ def _golden_client(tree: Path, folder: Path) -> Iterator[int]:
     process = start(["rsync", "--daemon", "--no-detach", f"--config={conf}", f"--port={port}",
                      "--address=127.0.0.1"])  # fmt: skip
     try:
-        _wait_for(port)
+        wait_for(port)
         yield port
     finally:
         process.terminate()
         process.wait()
 
 
-def _wait_for(port: int) -> None:
+def wait_for(port: int) -> None:
     deadline = time.monotonic() + 10
     while True:
         try:

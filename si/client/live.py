@@ -53,18 +53,17 @@ def _look_into(top: bytes, folder: bytes, protection: Protection) -> Iterator[Li
             listed = sorted(entries, key=_name)
     except FileNotFoundError:
         return
-    rules = protection.rules_in(folder)
+    decide = protection.rules_in(folder).decide
     for entry in listed:
         try:
             about = entry.stat(follow_symlinks=False)
         except FileNotFoundError:
             continue
-        if stat.S_ISSOCK(about.st_mode):
+        kind = stat.S_IFMT(about.st_mode)
+        if kind == stat.S_IFSOCK:
             continue
-        path = folder + b"/" + entry.name
-        is_folder = stat.S_ISDIR(about.st_mode)
-        rule = rules.decide(path, is_folder=is_folder)
-        yield Live(path, about, is_folder=is_folder, rule=rule)
+        path, is_folder = folder + b"/" + entry.name, kind == stat.S_IFDIR
+        yield Live(path, about, is_folder=is_folder, rule=decide(path, is_folder=is_folder))
 
 
 def _name(entry: os.DirEntry[bytes]) -> bytes:

@@ -1,30 +1,23 @@
-"""The boundary of the client commands: options in, messages and exit codes out.
+"""The client commands and their options.
 
-Stage: none. Runs on clients (Python 3.9): argparse here, click in `si.cli.command`, the same
-messages and exit codes in both. One file holds all commands (`si.boot.clientapp` makes it):
-`python3 si-client.pyz prepareclient --server S`. Python compiles anew whatever it imports from such
-a file, so each command imports its own modules, and no other's, when it is run.
+Stage: none. Runs on clients (Python 3.9). One file holds all commands (`si.boot.clientapp` makes
+it): `python3 si-client.pyz prepareclient --server S`. Python compiles anew whatever it imports from
+such a file, so each command imports its own modules, and no other's, when it is run.
 """
 
 from __future__ import annotations
 
 import argparse
-import logging
 import os
 import sys
-import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from si import __version__
+from si.client.boundary import EXIT_USAGE, Arguments, run_command
 from si.client.places import Places
-from si.errors import PrivilegeMissing, SIError
+from si.errors import PrivilegeMissing
 
-EXIT_INTERNAL = 1
-EXIT_USAGE = 2
-EXIT_INTERRUPTED = 130
-
-Arguments = argparse.Namespace
 _Command = Callable[[Sequence[str]], int]
 
 
@@ -87,7 +80,7 @@ def run_prepareclient(words: Sequence[str]) -> int:
         )
         return prepare_client(places, options)
 
-    return _run(_prepare_parser(), words, call)
+    return run_command(_prepare_parser(), words, call)
 
 
 def _prepare_parser() -> argparse.ArgumentParser:
@@ -139,7 +132,7 @@ def run_updateclient(words: Sequence[str]) -> int:
         )
         return update_client(places, options)
 
-    return _run(_update_parser(), words, call)
+    return run_command(_update_parser(), words, call)
 
 
 def _update_parser() -> argparse.ArgumentParser:
@@ -186,7 +179,7 @@ def run_audit(words: Sequence[str]) -> int:
         )
         return audit_client(places, options)
 
-    return _run(parser, words, call)
+    return run_command(parser, words, call)
 
 
 def run_report(words: Sequence[str]) -> int:
@@ -201,7 +194,7 @@ def run_report(words: Sequence[str]) -> int:
         report_installed(places)
         return 0
 
-    return _run(parser, words, call)
+    return run_command(parser, words, call)
 
 
 def _parser(name: str, description: str) -> argparse.ArgumentParser:
@@ -257,51 +250,3 @@ def _seconds(text: str) -> float:
     if not 0 < seconds < 1e9:
         raise ValueError
     return seconds
-
-
-def _run(
-    parser: argparse.ArgumentParser,
-    words: Sequence[str],
-    call: Callable[[Places, Arguments], int],
-) -> int:
-    """Parse, call, print what went wrong the way users know it, give the exit code."""
-    name = parser.prog
-    try:
-        given = parser.parse_args(words)
-    except SystemExit as stop:
-        return stop.code if isinstance(stop.code, int) else EXIT_USAGE
-    _set_up_logging(given)
-    try:
-        return call(Places(given.root.absolute()), given)
-    except KeyboardInterrupt:
-        print(f"{name}: interrupted", file=sys.stderr)
-        return EXIT_INTERRUPTED
-    except SIError as error:
-        if given.debug:
-            traceback.print_exc()
-        print(f"{name}: error: {error.message}", file=sys.stderr)
-        if error.hint:
-            print(f"hint: {error.hint}", file=sys.stderr)
-        return error.exit_code
-    except Exception as error:
-        return _tell_fault(name, error, debug=given.debug)
-
-
-def _tell_fault(name: str, error: Exception, *, debug: bool) -> int:
-    if debug:
-        traceback.print_exc()
-    print(f"{name}: internal fault: {type(error).__name__}: {error}", file=sys.stderr)
-    if not debug:
-        print("hint: run it again with --debug and report what it prints", file=sys.stderr)
-    return EXIT_INTERNAL
-
-
-def _set_up_logging(given: Arguments) -> None:
-    level = logging.DEBUG if given.verbose or given.debug else logging.INFO
-    if given.quiet:
-        level = logging.ERROR
-    # Names of files need not be UTF-8, nor must this machine's locale be.
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")
-    logging.basicConfig(level=level, format="%(message)s", stream=sys.stderr, force=True)

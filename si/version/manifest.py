@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Iterable, Iterator
+from itertools import accumulate
 from typing import NamedTuple, Optional
 
 from si.errors import ManifestInvalid, SIError
@@ -293,9 +294,7 @@ def _check_sums(
     at.line = 9
     if sum(record.size for record in records if record.kind == FILE) != head.files_bytes:
         raise ManifestInvalid("the files do not make up the tree")
-    ends = [0]
-    for frame in frames:
-        ends.append(ends[-1] + frame.unpacked)
+    ends = [0, *accumulate(frame.unpacked for frame in frames)]
     for record in records:
         if record.kind == FILE and ends[record.frame] + record.offset + record.packed > ends[-1]:
             raise ManifestInvalid(f"the data of {escape(record.path).decode()} pass the pack's end")

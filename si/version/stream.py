@@ -22,16 +22,17 @@ from si.version.manifest import (
     parse_head,
     told,
 )
-from si.version.record import Record, parse_line, sort_key, unescape
+from si.version.record import Record, parse_line, unescape
 
 _HEAD_BYTES = 64 * 1024
 _COUNT_BYTES = 40
+_BLOCK = 1 << 20
 _TARGET = 6
 """The word of a further name's line that says the first."""
 
 
 class ManifestReader:
-    """A manifest in a file. head, frames; first_names: paths that have further names.
+    """A manifest in a file. head; first_names: paths that have further names.
 
     Raises ManifestInvalid for a file that is cut off, too large, or whose head is not right.
     """
@@ -45,10 +46,21 @@ class ManifestReader:
         file.seek(0)
         self.head = parse_head(file.read(_HEAD_BYTES), source)
         file.seek(len(dump_head(self.head)) + 1)
-        self.frames = self._read_frames()
-        self._begin = file.tell()
-        self._first = len(self.frames) + 12
+        self._count = self._count_frames()
+        self._frames_begin = file.tell()
+        self._begin = self._skip_frames()
+        self._first = self._count + 12
+        self._frames: tuple[Frame, ...] | None = None
         self.first_names = self._survey()
+
+    @property
+    def frames(self) -> tuple[Frame, ...]:
+        """The frames of the pack, read when they are first asked for. Raises ManifestInvalid."""
+        if self._frames is None:
+            stands = self._file.tell()
+            self._frames = self._read_frames()
+            self._file.seek(stands)
+        return self._frames
 
     def entries(self) -> Iterator[tuple[bytes, bytes]]:
         """(path, line without its end) of each record, from the beginning, in order.
@@ -62,17 +74,17 @@ class ManifestReader:
         if not whole.startswith(b"d ") or self._path(whole) != b"/":
             raise self.fault("the first path is the folder /")
         yield b"/", whole[:-1]
-        folders, known, before = [b""], set[bytes](), sort_key(b"/")
+        folders, lasts, known = [b""], [b"/"], set[bytes]()
         for number, whole in lines:
             self._line, line = number, whole[:-1]
             path = self._path(line)
-            key = sort_key(path)
-            if key <= before:
+            self._leave(folders, lasts, path.rpartition(b"/")[0])
+            if path <= lasts[-1]:
                 raise self.fault("the paths are not in order")
-            before = key
-            self._leave(folders, path.rpartition(b"/")[0])
+            lasts[-1] = path
             if line.startswith(b"d "):
                 folders.append(path)
+                lasts.append(b"")
             elif line.startswith(b"h "):
                 if self._first_name(line) not in known:
                     raise self.fault("a further name of a file that does not stand before it")
@@ -97,25 +109,36 @@ class ManifestReader:
             hint="the version is spoiled: publish the image again, or take another version",
         )
 
-    def _leave(self, folders: list[bytes], parent: bytes) -> None:
-        """Leave folders until `parent` is the one that is looked at."""
+    def _leave(self, folders: list[bytes], lasts: list[bytes], parent: bytes) -> None:
+        """Leave folders, and what was seen last in each, until `parent` is looked at."""
         while folders[-1] != parent:
             folders.pop()
+            lasts.pop()
             if not folders:
                 raise self.fault("the path is in no folder")
 
-    def _read_frames(self) -> tuple[Frame, ...]:
+    def _count_frames(self) -> int:
         self._line = 10
         key, _, count = self._file.readline(_COUNT_BYTES).rstrip(b"\n").partition(b" ")
         if key != b"frames" or not count.isdigit() or not 0 < int(count) <= MAX_BYTES:
             raise self.fault("here stands frames COUNT")
+        return int(count)
+
+    def _skip_frames(self) -> int:
+        """Where the first record begins."""
+        for _ in islice(self._file, self._count):
+            pass
+        self._line = self._count + 11
+        if self._file.readline(_COUNT_BYTES) != b"paths\n":
+            raise self.fault("here stands paths")
+        return self._file.tell()
+
+    def _read_frames(self) -> tuple[Frame, ...]:
+        self._file.seek(self._frames_begin)
         found = []
         with told(self.source) as at:
-            for at.line in range(11, 11 + int(count)):
-                found.append(parse_frame(self._file.readline(2 * _HEAD_BYTES).rstrip(b"\n")))
-            at.line += 1
-            if self._file.readline(_COUNT_BYTES) != b"paths\n":
-                raise ManifestInvalid("here stands paths")
+            for at.line, line in enumerate(islice(self._file, self._count), 11):
+                found.append(parse_frame(line.rstrip(b"\n")))
             at.line = 8
             if sum(frame.packed for frame in found) != self.head.pack_size:
                 raise ManifestInvalid("the frames do not make up the pack")
@@ -125,13 +148,17 @@ class ManifestReader:
         """Look through all lines once: is the whole there, and what has further names?"""
         found = set()
         lines = 0
-        for line in islice(self._file, self.head.paths):
-            lines += 1
-            if line.startswith(b"h "):
-                self._line = self._first + lines - 1
-                found.add(self._first_name(line))
+        block = b""
+        while part := self._file.read(_BLOCK):
+            block = part + self._file.readline()
+            if block.startswith(b"h ") or b"\nh " in block:
+                for number, line in enumerate(block.split(b"\n"), self._first + lines):
+                    self._line = number
+                    if line.startswith(b"h "):
+                        found.add(self._first_name(line))
+            lines += block.count(b"\n")
         self._line = self._first + lines
-        if lines != self.head.paths or self._file.read(5) != b"end\n":
+        if lines != self.head.paths + 1 or not block.endswith(b"\nend\n"):
             raise self.fault(f"it does not end after {self.head.paths} paths, as it says")
         return frozenset(found)
 

@@ -166,6 +166,19 @@ def test_what_lstat_does_not_show(program: Program, client: Path) -> None:
     ]
 
 
+def test_two_files_of_the_image_that_are_one_here(program: Program, client: Path) -> None:
+    for name in ("usr/d1/f001", "usr/d2/f002"):
+        (client / name).unlink()
+    (client / "usr/d1/f001").hardlink_to(client / "usr/d0/f000")
+    shutil.copy2(client / "usr/d0/f000", client / "usr/d2/f002")
+    assert lines_of(program, client) == [
+        "changed: /usr/d1/ (time)",
+        "changed: /usr/d1/f001 (hard link, contents)",
+        "changed: /usr/d2/ (time)",
+        "changed: /usr/d2/f002 (contents)",
+    ]
+
+
 def test_a_change_that_keeps_size_and_time_needs_a_full_audit(
     program: Program, client: Path
 ) -> None:
@@ -327,6 +340,26 @@ def test_mounts_guard_themselves(program: Program, client: Path) -> None:
     finally:
         for point in points:
             subprocess.run(["umount", point], check=True)
+
+
+def test_a_disk_is_the_images_where_the_image_has_something(program: Program, client: Path) -> None:
+    disk = client.parent / "disk.img"
+    with disk.open("wb") as file:
+        file.truncate(8 << 20)
+    subprocess.run(["mkfs.ext4", "-q", disk], check=True)
+    points = [client / "added", client / "usr/d3"]
+    points[0].mkdir()
+    subprocess.run(["mount", "-o", "loop", disk, points[0]], check=True)
+    try:
+        subprocess.run(["mount", "--bind", points[0], points[1]], check=True)
+        put(points[0] / "precious", "")
+        told = lines_of(program, client, "--protected")
+        by = "(built in: a disk that the image knows nothing about)"
+        assert f"protected: /added/ (extra; by /added {by})" in told
+        assert {"extra: /usr/d3/precious", "missing: /usr/d3/f003"} <= set(told)
+    finally:
+        for point in reversed(points):
+            subprocess.run(["umount", point], check=False)
 
 
 def test_refusals(program: Program, client: Path, tmp_path: Path) -> None:

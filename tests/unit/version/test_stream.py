@@ -89,7 +89,9 @@ def test_what_one_refuses_so_does_the_other(
         (b"\nend\n", b"\nend\nend\n", "does not end after 2 paths"),
         (b"tree 2 10", b"tree 3 10", "does not end after 3 paths"),
         (b"tree 2 10", b"tree 1 10", "does not end after 1 paths"),
-        (b"\nframes 1\n", b"\nframes 2\n", "a frame has two sizes"),
+        (b"\nframes 1\n", b"\nframes 2\n", "here stands paths"),
+        (b"\n2048 70 ", b"\n2048 070 ", "is no number"),
+        (b"\n2048 70 ", b"\n2048 ", "a frame has two sizes"),
         (b"\nframes 1\n", b"\nframes 0\n", "frames COUNT"),
         (b"\nframes 1\n", b"\nframes 99999999999999\n", "frames COUNT"),
         (b"\npaths\n", b"\n", "here stands paths"),
@@ -123,3 +125,17 @@ def test_a_further_name_of_a_further_name_is_none() -> None:
     with pytest.raises(ManifestInvalid, match="test:16: a further name"):
         read_all(text)
     assert HASH in file.content
+
+
+@pytest.mark.parametrize(
+    "path", [b"/etc/inside", b"/nowhere/inside", b"/etc/../x", b"/nowhere/in/x"]
+)
+def test_a_path_stands_in_a_folder(path: bytes) -> None:
+    manifest = simple()
+    more = manifest.records[1]._replace(path=path)
+    records = (*manifest.records, more)
+    head = manifest.head._replace(paths=3, files_bytes=20)
+    text = dump_manifest(manifest._replace(head=head, records=records))
+    reader = ManifestReader(io.BytesIO(text), "test")
+    with pytest.raises(ManifestInvalid, match="test:15: the path is in no folder"):
+        list(reader.entries())
