@@ -43,6 +43,7 @@ class Network:
         """Short path for sockets and small logs of this network, removed with it."""
         self._taps = itertools.count()
         self._started: list[subprocess.Popen[bytes]] = []
+        self._closed = False
 
     def __enter__(self) -> Self:
         find_tool("ip", package="iproute2")
@@ -59,7 +60,9 @@ class Network:
         self.close()
 
     def close(self) -> None:
-        """End every process of this network and remove it. May be called twice."""
+        """End every process of this network and remove it. May be called twice, and by another
+        thread: what waits for an answer from inside ends with LabError."""
+        self._closed = True
         for process in self._started:
             stop_process(process)
         self._started.clear()
@@ -68,7 +71,9 @@ class Network:
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def inside(self, argv: Sequence[Arg]) -> list[Arg]:
-        """The command line that runs `argv` in this network."""
+        """The command line that runs `argv` in this network. Raises LabError once it is closed."""
+        if self._closed:
+            raise LabError(f"the network {self.name} has been taken down")
         return ["nsenter", f"--net=/run/netns/{self.name}", "--", *argv]
 
     def run(
@@ -108,6 +113,8 @@ class Network:
 
     def remove_tap(self, name: str) -> None:
         """Take a tap away; no error when it has gone."""
+        if self._closed:
+            return
         self.run(["ip", "link", "delete", name], check=False)
 
     def start_dns(self, records: Mapping[str, str], log: Path) -> subprocess.Popen[bytes]:

@@ -1,9 +1,9 @@
 """Golden clients of other layouts: their disks, made once and kept in build/lab.
 
-A machine that runs their tree gets the blank disks of all rows that are to be made of it. On each,
-by ssh, runs partition/ROW.sh, which partitions it with the usual tools and copies the running
-system there. Nothing of si takes part, else inferring a layout and rendering it would prove each
-other. The initramfs is made before, natively, for in an emulated machine it takes minutes.
+A machine that runs the wide tree gets the blank disks of all rows that are to be made. On each, by
+ssh, runs partition/ROW.sh, which partitions it with the usual tools and copies the running system
+there. Nothing of si takes part, else inferring a layout and rendering it would prove each other.
+The initramfs is made before, natively, for in an emulated machine it takes minutes.
 """
 
 from __future__ import annotations
@@ -38,19 +38,19 @@ MAKE_S = 600
 Progress = Callable[[str], None]
 
 
-def ensure_maker(folder: Path, progress: Progress, kind: Kind = Kind.WIDE) -> Golden:
-    """The disk with the tree that makes the others; nothing may be written to it."""
+def ensure_maker(folder: Path, progress: Progress) -> Golden:
+    """The disk with the wide tree that makes the others; nothing may be written to it."""
     folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     with alone(folder), usual_umask():
         key = ensure_key(folder)
         public = key.with_suffix(".pub").read_text()
-        disk = folder / f"maker-{kind}-{_maker_hash(public, kind)}.raw"
+        disk = folder / f"maker-{_maker_hash(public)}.raw"
         if not disk.exists():
-            tree = ensure_tree(folder, progress, kind)
+            tree = ensure_tree(folder, progress, Kind.WIDE)
             with scratch_folder(folder, "maker") as aside:
                 build_disk(tree, public, aside / "maker.raw", progress, FILES)
-                for old in folder.glob(f"maker-{kind}-*.raw"):
+                for old in folder.glob("maker-*.raw"):
                     old.unlink()
                 copy_disk(aside / "maker.raw", aside / "kept").rename(disk)
     return Golden(disk=disk, key=key)
@@ -59,22 +59,9 @@ def ensure_maker(folder: Path, progress: Progress, kind: Kind = Kind.WIDE) -> Go
 def ensure_rows(
     folder: Path, rows: Sequence[Row], progress: Progress
 ) -> dict[str, tuple[Path, ...]]:
-    """Disks of the golden client of each row; those that are not there are made, by one machine for
-    all rows of a tree."""
+    """Disks of the golden client of each row; those that are not there are made in one machine."""
     folder = folder.resolve()
-    disks: dict[str, tuple[Path, ...]] = {}
-    for kind in Kind:
-        of_kind = [row for row in rows if row.tree is kind]
-        if of_kind:
-            disks |= _ensure_rows_of(
-                ensure_maker(folder, progress, kind), folder, of_kind, progress
-            )
-    return disks
-
-
-def _ensure_rows_of(
-    maker: Golden, folder: Path, rows: Sequence[Row], progress: Progress
-) -> dict[str, tuple[Path, ...]]:
+    maker = ensure_maker(folder, progress)
     with alone(folder):
         disks = {row.name: _disks(folder, row, maker) for row in rows}
         missing = [row for row in rows if not all(path.exists() for path in disks[row.name])]
@@ -137,8 +124,8 @@ def _script(row: Row) -> bytes:
     return (SCRIPTS / "begin.sh").read_bytes() + (SCRIPTS / f"{row.name}.sh").read_bytes()
 
 
-def _maker_hash(public_key: str, kind: Kind) -> str:
-    parts = [tree_hash(kind).encode(), public_key.encode(), repr(FILES).encode()]
+def _maker_hash(public_key: str) -> str:
+    parts = [tree_hash(Kind.WIDE).encode(), public_key.encode(), repr(FILES).encode()]
     parts += [(HERE / name).read_bytes() for name in SOURCES]
     return hashlib.sha256(b"\0".join(parts)).hexdigest()[:12]
 

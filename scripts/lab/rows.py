@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from scripts.lab.disk import Place
-from scripts.lab.golden_tree import Kind
 from scripts.lab.hardware import Bus, Firmware
 
 PASSPHRASE = "four words of it"
@@ -26,8 +25,6 @@ class Row:
     disks_mib: tuple[int, ...] = (3072,)
     """Sizes of the golden client's disks; the clients' are larger by a third."""
     sector_bytes: int = 512
-    tree: Kind = Kind.WIDE
-    """What the golden client is made of."""
     flavor: str = "virtio"
     boot_rom: bool = True
     """False: it is installed through UEFI's own PXE."""
@@ -94,7 +91,6 @@ ROWS = {
         ),
         Row(
             name="sata-standard", firmware=Firmware.BIOS, bus=Bus.SATA, flavor="standard",
-            tree=Kind.FULL,
             places={"/": Place(3), "/boot": Place(1)}, in_layout=("/dev/sda", "msdos"),
         ),
         Row(

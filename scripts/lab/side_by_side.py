@@ -63,11 +63,12 @@ def _play(
     try:
         with story:
             story.take_image()
-            while wanted:
-                _play_row(story, wanted[0], folder, reports[wanted.pop(0).name])
+            for row in wanted:
+                _play_row(story, row, folder, reports[row.name])
     except BaseException as error:
         for row in wanted:
-            reports[row.name].set_exception(error)
+            if not reports[row.name].done():
+                reports[row.name].set_exception(error)
 
 
 def _play_row(story: RowStory, row: Row, folder: Path, report: Future[Report]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -170,3 +171,13 @@ def test_a_killed_build_is_swept(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
     assert run(["losetup", "--list", "--noheadings", "--output", "BACK-FILE", device],
                check=False).text.strip() == ""  # fmt: skip
+
+
+def test_nobody_waits_in_a_network_that_is_closed(network: Network, tmp_path: Path) -> None:
+    login = Login(network, "10.77.0.99", tmp_path / "no key")
+    closing = threading.Timer(1, network.close)
+    closing.start()
+    with pytest.raises(LabError, match="has been taken down"):
+        login.wait(120)
+    closing.join()
+    network.remove_tap("tap0")
