@@ -36,12 +36,15 @@ def make_store(root: Path, *, specimens: bool = False) -> Settings:
         plant_specimens(tree)
         _plant_more(tree / FOLDER)
     write(settings.scripts / "web.master", "#!/bin/sh\ntrue\n")
-    # tar makes links that lead out of the tree at its end, when the times of folders are set.
+    age(tree)
+    return settings
+
+
+def plant_late_links(tree: Path) -> None:
+    """Links that lead out of the tree: tar makes them after it has set the times of folders."""
     for folder in ("usr", "usr/d3", "usr/d9"):
         (tree / folder / "late").symlink_to("/run/late")
         os.utime(tree / folder, ns=(10**18 + 9, 10**18 + 9))
-    age(tree)
-    return settings
 
 
 def _plant_more(folder: Path) -> None:
