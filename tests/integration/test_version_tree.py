@@ -20,6 +20,7 @@ from tests.integration import version_kit
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     settings = version_kit.make_store(tmp_path)
+    version_kit.plant_late_links(version_kit.tree_of(settings))
     version_kit.publish(settings)
     return settings
 

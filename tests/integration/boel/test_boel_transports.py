@@ -39,6 +39,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     tree = version_kit.tree_of(settings)
     (tree / "home/alice").mkdir(parents=True)
     plant_specimens(tree)
+    version_kit.plant_late_links(tree)
     (tree / version_kit.SOCKET[1:]).unlink()
     version_kit.publish(settings)
     ensure_tree(settings, version_kit.version(settings))
