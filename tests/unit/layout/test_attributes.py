@@ -187,3 +187,51 @@ def test_what_old_documents_say_in_vain() -> None:
         assert f"ignored: {attribute}, groups have no such limit here" in told
     _layout, told = read(group.format(2, 0, 0))
     assert not [text for text in told if text.startswith("ignored")]
+
+
+@pytest.mark.parametrize(
+    ("text", "tag", "examples"),
+    [
+        ("<disk/>", "disk", ["dev=/dev/vda", "label_type=gpt"]),
+        ('<disk dev="/dev/a"><part/></disk>', "part", ["num=1", "size=512"]),
+        ("<fsinfo/>", "fsinfo", ["mp=/home", "fs=ext4"]),
+        ("<bootloader/>", "bootloader", ["flavor=grub2", "install_type=legacy"]),
+        ("<bootloader><target/></bootloader>", "target", ["dev=/dev/vda"]),
+        ("<raid><raid_disk/></raid>", "raid_disk", ["name=/dev/md0", "raid_level=1"]),
+        ("<crypt/>", "crypt", ["name=root_crypt", "dev=/dev/vda3"]),
+        ("<lvm><lvm_group/></lvm>", "lvm_group", ["name=system"]),
+        ("<lvm><lvm_group><lv/></lvm_group></lvm>", "lv", ["name=root", "size=4GiB"]),
+    ],
+)
+def test_what_is_missing_is_told_with_an_example(text: str, tag: str, examples: list[str]) -> None:
+    _layout, told = read(text)
+    for name, value in (example.split("=") for example in examples):
+        assert f'<{tag}> needs {name}="...", for example {name}="{value}"' in told
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [("1", 1), ("128", 128), ("129", 0), ("0", 0), ("-1", 0), ("٣", 0), ("1" * 20, 0), ("1.0", 0)],
+)
+def test_numbers_of_partitions(text: str, number: int) -> None:
+    layout, told = read(f'<disk dev="/dev/a" label_type="gpt"><part num="{text}" size="*"/></disk>')
+    assert layout.disks[0].partitions[0].number == number
+    assert bool([line for line in told if line.startswith(f'num="{text}" is no whole')]) is (
+        number == 0
+    )
+
+
+def test_an_attribute_that_is_not_known() -> None:
+    _found, told = disk('captivity="1GiB"')
+    assert "ignored: <disk> has no attribute captivity: did you mean capacity?" in told
+    _found, told = disk('zzz="1"')
+    known = "alignment, capacity, choose, dev, holds, keep, label_type, min_size, rotational, "
+    known += "sector, unit_of_measurement"
+    assert f"ignored: <disk> has no attribute zzz: it may have {known}" in told
+
+
+def test_yes_and_no_in_any_case() -> None:
+    assert disk('keep="YES"')[0].keep is True
+    found, told = disk('keep="1"')
+    assert found.keep is False
+    assert 'keep="1" is neither yes nor no' in told
