@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import pytest
 
@@ -11,6 +12,8 @@ from si.errors import DocumentInvalid
 from si.layout.contradict import contradictions
 from si.layout.document import dump_layout, load_layout
 from si.layout.infer import infer_layout
+from si.layout.infer_layers import infer_layers
+from si.layout.inventory import take_inventory
 from si.layout.model import (
     Crypt,
     Filesystem,
@@ -24,6 +27,7 @@ from si.layout.model import (
     VolumeGroup,
 )
 from tests.unit.layout.stacked import GIB, encrypted, mirrored
+from tests.unit.layout.test_infer import with_lsblk
 
 
 def test_a_mirror_with_lvm() -> None:
@@ -120,3 +124,89 @@ def test_thin_volumes() -> None:
         LogicalVolume("root", Fixed(2 * GIB), thin_pool="pool"),
         LogicalVolume("swap", Fixed(GIB)),
     )
+
+
+def with_layers(facts: Facts, **changes: Any) -> Facts:
+    return dataclasses.replace(facts, layers=dataclasses.replace(facts.layers, **changes))
+
+
+def with_group(facts: Facts, **changes: str) -> Facts:
+    (row,) = facts.layers.vgs
+    return with_layers(facts, vgs=[row | changes])
+
+
+def test_an_array_whose_records_are_unread_has_its_members_as_lsblk_lists_them() -> None:
+    layout = infer_layout(with_layers(mirrored(), mdadm={}))
+    assert layout.raids[0] == Raid("/dev/md0", RaidLevel.MIRROR, ("/dev/vda2", "/dev/vdb2"))
+
+
+def test_spares_are_no_members() -> None:
+    facts = mirrored()
+    text = facts.layers.mdadm["/dev/md1"].replace("vda3_ROLE=1", "vda3_ROLE=spare")
+    layout = infer_layout(with_layers(facts, mdadm={"/dev/md1": text}))
+    assert (layout.raids[1].members, layout.raids[1].spares) == (("/dev/vdb3",), ("/dev/vda3",))
+
+
+@pytest.mark.parametrize(
+    ("kind", "level"),
+    [
+        ("raid0", RaidLevel.STRIPE),
+        ("raid10", RaidLevel.RAID10),
+        ("raid6", RaidLevel.RAID6),
+        ("linear", RaidLevel.LINEAR),
+        ("raid", RaidLevel.MIRROR),
+    ],
+)
+def test_levels_by_what_lsblk_calls_them(kind: str, level: RaidLevel) -> None:
+    facts = with_lsblk(mirrored(), {"/dev/md0": {"type": kind}})
+    levels = {raid.device: raid.level for raid in infer_layers(facts, take_inventory(facts)).raids}
+    assert levels == {"/dev/md0": level, "/dev/md1": RaidLevel.MIRROR}
+
+
+@pytest.mark.parametrize(
+    ("free", "grows"), [(3 * GIB // 20 - 1, True), (3 * GIB // 20, False), (0, True)]
+)
+def test_what_counts_as_given_out(free: int, grows: bool) -> None:
+    (group,) = infer_layout(with_group(mirrored(), vg_free=str(free))).volume_groups
+    assert isinstance(group.volumes[0].size, Rest) is grows
+
+
+@pytest.mark.parametrize(
+    ("text", "extent"), [("4194304", None), ("8388608", 8388608), ("8388608.00", 8388608)]
+)
+def test_extents_of_another_size_are_kept(text: str, extent: int | None) -> None:
+    (group,) = infer_layout(with_group(mirrored(), vg_extent_size=text)).volume_groups
+    assert group.extent == extent
+
+
+def test_the_largest_volume_takes_the_rest_unless_it_is_swap() -> None:
+    facts = mirrored()
+    root, swap = facts.layers.lvs
+    facts = with_layers(facts, lvs=[root, {**swap, "lv_size": str(3 * GIB)}])
+    assert [type(volume.size) for volume in infer_layout(facts).volume_groups[0].volumes] == [
+        Rest,
+        Fixed,
+    ]
+    only = with_layers(facts, lvs=[swap])
+    (group,) = infer_layers(only, take_inventory(only)).groups
+    assert group.volumes == (LogicalVolume("swap", Rest()),)
+
+
+def test_a_group_without_volumes_is_left_out() -> None:
+    facts = with_layers(mirrored(), lvs=[])
+    assert infer_layers(facts, take_inventory(facts)).groups == ()
+
+
+def test_a_container_that_is_in_no_crypttab() -> None:
+    luks = {"/dev/vda3": {"kdf": "pbkdf2", "iterations": 1000, "memory_kib": 65536}}
+    for crypttab in ("", "#secret UUID=l none a\nsecret UUID=l none\n# secret UUID=l none\n"):
+        facts = with_layers(encrypted(), luks=luks, crypttab=crypttab)
+        assert infer_layers(facts, take_inventory(facts)).crypts == (
+            Crypt("secret", "/dev/vda3", pbkdf=Pbkdf.PBKDF2, iterations=1000),
+        )
+
+
+def test_subvolumes_that_nothing_lists_are_those_that_are_mounted() -> None:
+    root = infer_layout(with_layers(encrypted(), btrfs={})).mounted_at("/")
+    assert isinstance(root, Filesystem)
+    assert [sub.name for sub in root.subvolumes] == ["@home", "@"]
