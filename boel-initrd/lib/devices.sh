@@ -36,20 +36,21 @@ list_disks() {
 # enough, and nothing on it is in use. Writes nothing.
 check_disk() {
     wait_for "$1"
-    disk_name=${1#/dev/}
-    disk=/sys/class/block/$(printf %s "$disk_name" | tr / '!')
+    disk=/sys/class/block/$(kernel_name "$1")
     if [ ! -d "$disk" ] || [ -e "$disk/partition" ]; then
         fail "$1 is no whole disk"
     fi
+    called=$1
+    [ ! -L "$1" ] || called="$(readlink "$1") ($1)"
     read -r read_only <"$disk/ro"
-    [ "$read_only" = 0 ] || fail "the disk $1 cannot be written to"
+    [ "$read_only" = 0 ] || fail "the disk $called cannot be written to"
     read -r sectors <"$disk/size"
     [ $((sectors * 512)) -ge "$2" ] ||
-        fail "the disk $1 is too small: it has $((sectors * 512)) bytes, the layout needs $2"
+        fail "the disk $called is too small: it has $((sectors * 512)) bytes, the layout needs $2"
     for part in "$disk" "$disk/${disk##*/}"*; do
-        [ ! -e "$part/dev" ] || check_unused "$1" "$part"
+        [ ! -e "$part/dev" ] || check_unused "$called" "$part"
     done
-    say "disk $1: $((sectors * 512)) bytes, not in use"
+    say "disk $called: $((sectors * 512)) bytes, not in use"
 }
 
 # check_unused DISK SYSFS_FOLDER: neither it, nor an array or volume that it is part of, is mounted

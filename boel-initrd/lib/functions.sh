@@ -8,6 +8,8 @@ BOEL_STATE=${BOEL_STATE:-/run/boel}
 . "$BOEL_LIB/report.sh"
 # shellcheck source=devices.sh
 . "$BOEL_LIB/devices.sh"
+# shellcheck source=choose.sh
+. "$BOEL_LIB/choose.sh"
 # shellcheck source=times.sh
 . "$BOEL_LIB/times.sh"
 # shellcheck source=image.sh

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from si.layout.check_table import CHOSEN
 from si.layout.disks import NO_DEVICE, NO_NUMBER, is_device
 from si.layout.model import (
     Comment,
@@ -47,6 +48,9 @@ def mount_problems(layout: Layout) -> Found:
             text = f'fs="{filesystem.type}" with mp="{filesystem.mount_point}"'
             yield filesystem.source_line, f'{text}: swap has mp="swap", and nothing else has'
     yield from _shared(layout)
+    for entry in layout.entries:
+        if not isinstance(entry, Comment):
+            yield from _chosen(entry)
 
 
 def mount_warnings(layout: Layout) -> Found:
@@ -164,6 +168,15 @@ def _kept(filesystem: Filesystem, layout: Layout) -> Found:
         elif filesystem.mount_source is None:
             text = f"{filesystem.device} is kept, and so is its UUID, which is not known here"
             yield filesystem.source_line, f'{text}: write mount_dev="LABEL=..." or "UUID=..."'
+
+
+def _chosen(entry: Filesystem | Mount) -> Found:
+    """Only BOEL has the names of disks by rule; a file system that it makes is mounted by UUID."""
+    source = entry.source if isinstance(entry, Mount) else entry.device
+    named = isinstance(entry, Filesystem) and (entry.format or entry.mount_source is not None)
+    if source.startswith(CHOSEN) and not named:
+        text = f"the installed system has no {source}, which fstab would name"
+        yield entry.source_line, f'{text}: write mount_dev="LABEL=..." or "UUID=..."'
 
 
 def _source(filesystem: Filesystem) -> Found:

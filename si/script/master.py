@@ -71,7 +71,8 @@ def _wiped(layout: Layout, content: Mapping[str, int]) -> Iterator[str]:
     yield "WIPES"
     for disk in layout.disks:
         least = least_disk_bytes(disk, layout, content=content) // MIB
-        yield f"  {disk.device}, which must have {least} MiB at least; then ({disk.label}):"
+        what = disk.device if disk.rule is None else f"{disk.rule}: {disk.device}"
+        yield f"  {what}, which must have {least} MiB at least; then ({disk.label}):"
         yield from _table(disk, layout)
 
 

@@ -76,6 +76,7 @@ def _preflight(layout: Layout, content: Mapping[str, int]) -> Iterator[Step]:
     yield Phase(PhaseName.CHECK)
     efi = boot_firmware(layout) is Firmware.EFI
     yield Call("check_firmware", ("uefi" if efi else "bios",))
+    yield from _choose(layout)
     for disk in layout.disks:
         least = least_disk_bytes(disk, layout, content=content)
         yield Call("check_disk", (disk.device, str(least)))
@@ -83,6 +84,16 @@ def _preflight(layout: Layout, content: Mapping[str, int]) -> Iterator[Step]:
     yield from passphrase_steps(layout)
     yield Phase(PhaseName.PRE_INSTALL)
     yield Call("run_scripts", ("pre-install",))
+
+
+def _choose(layout: Layout) -> Iterator[Step]:
+    """Disks by rule, each of those that the layout has not named or chosen before."""
+    taken = [disk.device for disk in layout.disks if disk.rule is None]
+    for disk in layout.disks:
+        if disk.rule is not None:
+            words = (*disk.rule.words, *(f"except={device}" for device in taken))
+            yield Call("choose_disk", (disk.device, *words))
+            taken.append(disk.device)
 
 
 def _fill(layout: Layout, kernel_args: tuple[str, ...]) -> Iterator[Step]:

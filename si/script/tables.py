@@ -82,6 +82,9 @@ def partition_steps(disk: Disk, layout: Layout) -> Iterator[Step]:
         for part in disk.partitions
         if part.kind is not PartitionKind.EXTENDED
     )
+    if disk.rule is not None:
+        numbers = (str(part.number) for part in disk.partitions)
+        yield Call("link_partitions", (disk.device, *numbers))
     yield Call("wait_for", paths)
     yield Command(("wipefs", "--all", "--quiet", *paths))
 

@@ -144,3 +144,19 @@ def test_a_script_of_another_layout_says_itself_what_it_wipes(settings: Settings
     settings.keys.mkdir()
     (settings.keys / "office").write_text("secret\n")
     assert "wipes /dev/nvme0n1" in run_si(settings, *ARM, "--clients", "web1").stderr
+
+
+def test_a_disk_by_rule_is_told_by_its_rule(settings: Settings) -> None:
+    """Which disk that is, only the machine itself can find out."""
+    script = settings.scripts / "web.master"
+    script.write_text(
+        "choose_disk /dev/si/data largest min_bytes=9 except=/dev/vda\n"
+        "check_disk /dev/vda 9\ncheck_disk /dev/si/data 9\n"
+    )
+    done = run_si(settings, *ARM, "--clients", "web1")
+    assert "wipes /dev/vda, disk by rule: largest, min_bytes=9" in done.stderr
+    script.write_text("#!/bin/sh\n")
+    example = Path(__file__).parents[2] / "schemas/examples/by-rule.xml"
+    (settings.layouts / "web.xml").write_bytes(example.read_bytes())
+    done = run_si(settings, *ARM, "--clients", "web1")
+    assert "disk by rule: smallest, rotational=no, min_bytes=2147483648" in done.stderr

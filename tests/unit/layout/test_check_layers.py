@@ -179,6 +179,25 @@ def test_a_fault_is_told_on_its_line(old: str, new: str, says: str) -> None:
     assert any(line.startswith(says) for line in found), found
 
 
+def test_names_of_chosen_disks_do_not_get_into_fstab() -> None:
+    chosen = (
+        '<disk dev="/dev/si/x" label_type="gpt" choose="largest"><part num="1" size="*"/></disk>'
+    )
+    line = '<fsinfo line="60" real_dev="/dev/si/x-part1" mp="/x" fs="{}" format="no" {}/>'
+    says = "the installed system has no /dev/si/x-part1, which fstab would name"
+    for fs, source, is_told in (
+        ("ext4", "", True),
+        ("ntfs", "", True),
+        ("ext4", 'mount_dev="LABEL=x"', False),
+    ):
+        added = line.format(fs, source)
+        found = find(("  <raid>", f"{chosen}<raid>"), ("</config>", f"{added}</config>"))
+        assert (
+            found[0].partition(": ")[2].partition(":")[0] == says if found else False
+        ) is is_told
+        assert len(found) == is_told
+
+
 def test_a_kept_root() -> None:
     found = find(
         ('num="2" size="512"', 'num="2" size="512" keep="yes"'),

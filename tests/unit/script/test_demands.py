@@ -19,7 +19,8 @@ def test_a_made_script_says_what_its_layout_says(path: Path) -> None:
     layout = load_layout(path.read_bytes(), path.name)
     demands = read_demands(make_master(layout, image="web", layout_name=path.name))
     assert demands.identifiers == identifiers(layout)
-    assert demands.disks == tuple(disk.device for disk in layout.disks)
+    disks = (disk.device if disk.rule is None else str(disk.rule) for disk in layout.disks)
+    assert demands.disks == tuple(disks)
     files = (crypt.key.removeprefix("file:") for crypt in layout.crypts if crypt.key != "prompt")
     assert demands.keys == tuple(files)
 
