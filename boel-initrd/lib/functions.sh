@@ -10,6 +10,8 @@ BOEL_STATE=${BOEL_STATE:-/run/boel}
 . "$BOEL_LIB/devices.sh"
 # shellcheck source=choose.sh
 . "$BOEL_LIB/choose.sh"
+# shellcheck source=keep.sh
+. "$BOEL_LIB/keep.sh"
 # shellcheck source=times.sh
 . "$BOEL_LIB/times.sh"
 # shellcheck source=image.sh

@@ -228,7 +228,8 @@ def _wiped_by(settings: Settings, client: Client, image: str) -> tuple[str, ...]
             f"{client.name}: no layout {document}, so what would be wiped is not known",
             hint="si-getimage makes one; so can you, see si-layout(5)",
         ) from error
-    return tuple(disk.device if disk.rule is None else str(disk.rule) for disk in layout.disks)
+    rules = {disk.device: str(disk.rule) for disk in layout.disks if disk.rule is not None}
+    return tuple(rules.get(device, device) for device in layout.written)
 
 
 def _flavor_of(settings: Settings, flavor: str, arch: str) -> Path:

@@ -63,6 +63,8 @@ def boot_problems(layout: Layout) -> Found:
             boot.source_line,
             f"/boot is {boot.type}, which GRUB cannot read: put it on a partition",
         )
+    if isinstance(boot, Filesystem) and layout.is_kept(boot.device):
+        yield boot.source_line, "/boot is kept, so the image's kernel gets nowhere: remove keep"
     if not layout.circular_layers:
         yield from _kernel(layout)
     if boot_firmware(layout) is Firmware.EFI:
@@ -137,6 +139,9 @@ def _bios(layout: Layout) -> Found:
     for disk in layout.disks:
         if disk.device not in boot_devices(layout):
             continue
+        if disk.keep:
+            text = f"{disk.device} is kept, and so is its boot sector, where GRUB has to go"
+            yield disk.source_line, f'{text}: write keep="yes" of its partitions instead'
         grub = any(Flag.BIOS_GRUB in part.flags for part in disk.partitions)
         if disk.label is LabelType.GPT and not grub:
             yield (
@@ -166,13 +171,16 @@ def _efi(layout: Layout) -> Found:
         if isinstance(raid, Raid) and raid.metadata not in _READABLE_MEMBER:
             text = f"{path} is an ESP in {raid.device}, but firmware reads no member of it"
             yield raid.source_line, f'{text}: write metadata="1.0"'
-        if filesystem is None:
+        if filesystem is None or layout.is_kept(path):
             continue
         made = True
         if filesystem.type != "vfat":
             text = f'{path} has flags="esp" but fs="{filesystem.type}": firmware reads vfat only'
             yield filesystem.source_line, text
-    if not made:
+    if not made and all(layout.is_kept(path) for path in esps):
+        text = f"the ESP {esps[0]} is kept, so that no boot loader gets onto it"
+        yield line, f"{text}: add another one, with an <fsinfo> of its own, or remove keep"
+    elif not made:
         text = f'no <fsinfo> for the ESP {esps[0]}: write one with mp="/boot/efi" and fs="vfat"'
         yield line, text
 

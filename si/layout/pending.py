@@ -31,7 +31,7 @@ class Feature(StrEnum):
     ALIGNMENT = "alignment"
 
 
-PENDING = frozenset((Feature.SYSTEMD_BOOT, Feature.KEEP))
+PENDING = frozenset((Feature.SYSTEMD_BOOT,))
 
 
 def pending_features(layout: Layout) -> Found:

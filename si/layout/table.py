@@ -125,6 +125,14 @@ class Disk:
         """Whether the partition table is checked rather than written."""
         return self.keep or any(part.keep for part in self.partitions)
 
+    @property
+    def rewritten(self) -> tuple[Partition, ...]:
+        """Where the table is kept, the partitions whose contents are not."""
+        if self.keep or not self.keeps_table:
+            return ()
+        extended = PartitionKind.EXTENDED
+        return tuple(part for part in self.partitions if not part.keep and part.kind != extended)
+
 
 def partition_path(disk: str, number: int) -> str:
     """Device path of a partition, as the kernel (and udev, for /dev/disk) names it.

@@ -38,7 +38,7 @@ def bootloader_steps(layout: Layout, kernel_args: tuple[str, ...]) -> Iterator[S
     """GRUB's configuration, written rather than probed for, and GRUB on every boot disk."""
     root, boot = layout.mounted_at("/"), layout.mounted_at("/boot")
     assert isinstance(root, Filesystem)
-    own = isinstance(boot, Filesystem) and boot.format
+    own = isinstance(boot, Filesystem) and layout.is_made(boot)
     holder = boot if isinstance(boot, Filesystem) and own else root
     yield Call(
         "write_grub_config",
@@ -73,6 +73,7 @@ def esp_mount_points(layout: Layout) -> tuple[str, ...]:
         if filesystem.device in paths
         and Flag.ESP in paths[filesystem.device][1].flags
         and filesystem.type is FilesystemType.VFAT
+        and layout.is_made(filesystem)
     )
 
 
@@ -108,7 +109,7 @@ def _resume(layout: Layout) -> tuple[Part, ...]:
     """Where to look for a hibernated system; else the image's initramfs would look for, and wait
     for, the golden client's swap."""
     for filesystem in layout.filesystems:
-        if filesystem.type is FilesystemType.SWAP and filesystem.format:
+        if filesystem.type is FilesystemType.SWAP and layout.is_made(filesystem):
             name = root_name(filesystem.device, layout)
             if name is not None:
                 return (f"resume={name}",)

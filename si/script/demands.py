@@ -34,6 +34,7 @@ def read_demands(script: str) -> Demands:
     keys = [words[2] for words in calls if words[0] == "get_passphrase" and len(words) == 3]
     rules = {words[1]: _rule(words[2:]) for words in calls if words[0] == "choose_disk"}
     disks = [words[1] for words in calls if words[0] == "check_disk"]
+    disks += [device for words in calls if words[0] == "clear_disks" for device in words[1:]]
     return Demands(
         tuple(Identifier(name, _kind(name, script)) for name in _REQUIRED.findall(script)),
         tuple(dict.fromkeys(key for key in keys if _FIT_KEY.fullmatch(key))),
@@ -47,7 +48,7 @@ def _rule(words: list[str]) -> str:
 
 
 def _call(line: str) -> Iterator[list[str]]:
-    if line.startswith(("get_passphrase ", "choose_disk ", "check_disk ")):
+    if line.startswith(("get_passphrase ", "choose_disk ", "check_disk ", "clear_disks ")):
         try:
             words = shlex.split(line)
         except ValueError:

@@ -29,7 +29,7 @@ LAYOUT = load_layout(EXAMPLE.read_bytes(), EXAMPLE.name)
 SCENE = """
 for name in vda vdb vdc vdd vde; do echo 1 >/sys/block/$name/queue/rotational; done
 for name in vda vdb; do echo 0 >/sys/block/$name/queue/rotational; done
-printf 'label: dos\\ntype=83\\ntype=83, bootable\\n' | sfdisk --quiet /dev/vdd
+printf 'label: dos\\nsize=100MiB\\ntype=83, bootable\\n' | sfdisk --quiet /dev/vdd
 """
 RULES = {
     "smallest rotational=no": "/dev/vda",

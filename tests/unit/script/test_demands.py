@@ -19,8 +19,8 @@ def test_a_made_script_says_what_its_layout_says(path: Path) -> None:
     layout = load_layout(path.read_bytes(), path.name)
     demands = read_demands(make_master(layout, image="web", layout_name=path.name))
     assert demands.identifiers == identifiers(layout)
-    disks = (disk.device if disk.rule is None else str(disk.rule) for disk in layout.disks)
-    assert demands.disks == tuple(disks)
+    rules = {disk.device: str(disk.rule) for disk in layout.disks if disk.rule is not None}
+    assert demands.disks == tuple(rules.get(device, device) for device in layout.written)
     files = (crypt.key.removeprefix("file:") for crypt in layout.crypts if crypt.key != "prompt")
     assert demands.keys == tuple(files)
 
