@@ -184,11 +184,32 @@ check_loader() {
     if [ -d /sys/firmware/efi ]; then check_esp "$1"; else check_boot_sectors "$1"; fi
 }
 
+# check_boot_sectors DEST: GRUB is in the boot sector of a disk that holds /boot, and where /boot is
+# mirrored, of each, for any of them may be the one that is left.
 check_boot_sectors() {
-    for disk in $(disks_of "$(mounted_device "$(mount_point_of "$1" /boot)")"); do
-        ! head -c 440 "/dev/$(printf %s "$disk" | tr '!' /)" | grep -q GRUB || return 0
+    boot_device=$(mounted_device "$(mount_point_of "$1" /boot)")
+    with='' without=''
+    for disk in $(disks_of "$boot_device"); do
+        disk=/dev/$(printf %s "$disk" | tr '!' /)
+        if head -c 440 "$disk" | grep -q GRUB; then with="$with $disk"; else without="$without $disk"; fi
     done
-    unresolved "no boot sector of a disk that holds /boot has GRUB"
+    if [ -z "$with" ]; then
+        unresolved "no boot sector of a disk that holds /boot has GRUB"
+    elif [ -n "$without" ] && is_mirrored "$boot_device"; then
+        unresolved "/boot is mirrored, but the boot sector of these disks has no GRUB:$without"
+    fi
+}
+
+# is_mirrored NAME: whether an array of mirrors is among what it stands on.
+is_mirrored() {
+    for below in $(devices_below "$1"); do
+        [ -e "/sys/class/block/$below/md/level" ] || continue
+        read -r level <"/sys/class/block/$below/md/level"
+        case $level in
+            raid1 | raid10) return 0 ;;
+        esac
+    done
+    return 1
 }
 
 # mount_point_of DEST PATH: where the file system with this path is mounted.

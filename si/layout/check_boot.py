@@ -18,6 +18,7 @@ from si.layout.model import (
     Layout,
     Mount,
     Raid,
+    RaidLevel,
     VolumeGroup,
     partition_path,
     volume_path,
@@ -26,6 +27,7 @@ from si.layout.pending import boot_firmware
 
 Found = Iterator[tuple[int, str]]
 FLAVORS_NOW = ("grub2", "grub", "systemd")
+_MIRRORS = (RaidLevel.MIRROR, RaidLevel.RAID10)
 _READABLE_MEMBER = ("1.0", "0.90")
 _MOST_SECTOR_OF_BIOS = 512
 
@@ -136,6 +138,7 @@ def _below(device: str, layout: Layout) -> set[str]:
 
 
 def _bios(layout: Layout) -> Found:
+    yield from _mirror_without_loader(layout)
     for disk in layout.disks:
         if disk.device not in boot_devices(layout):
             continue
@@ -151,6 +154,19 @@ def _bios(layout: Layout) -> Found:
         if disk.sector is not None and disk.sector > _MOST_SECTOR_OF_BIOS:
             text = f"{disk.device} has sectors of {disk.sector} bytes, from which no BIOS starts"
             yield disk.source_line, f'{text}: write install_type="efi" and a flags="esp"'
+
+
+def _mirror_without_loader(layout: Layout) -> Found:
+    """Any disk of a mirrored /boot may be the one that is left."""
+    entry = layout.mounted_at("/boot") or layout.mounted_at("/")
+    if layout.bootloader is None or not isinstance(entry, Filesystem):
+        return
+    below = _below(entry.device, layout)
+    if any(raid.device in below and raid.level in _MIRRORS for raid in layout.raids):
+        for disk in layout.disks_below(entry.device):
+            if disk.device not in boot_devices(layout):
+                text = f"/boot is mirrored onto {disk.device}, which is no <target>"
+                yield layout.bootloader.source_line, f"{text}: name it too, or none at all"
 
 
 def _efi(layout: Layout) -> Found:

@@ -307,3 +307,26 @@ def test_no_grub_in_the_boot_sector(system: System) -> None:
     with Path(disk).open("r+b") as file:
         file.write(b"\xeb\x63\x90" + bytes(381) + b"GRUB ")
     assert system.check(stand_in).returncode == 0
+
+
+def test_every_disk_of_a_mirrored_boot_has_grub_in_its_boot_sector(system: System) -> None:
+    """Two files for the disks; that one is the mirror of the other is told by stand-ins."""
+    grub = b"\xeb\x63\x90" + bytes(381) + b"GRUB "
+    names = ("shm/si-first", "shm/si-second")
+    disks = [Path("/dev") / name for name in names]
+    stand_ins = f"""
+    check_loader() {{ check_boot_sectors "$1"; }}
+    disks_of() {{ printf '%s\\n' {" ".join(name.replace("/", "!") for name in names)}; }}
+    """
+    mirrored = stand_ins + "is_mirrored() { :; }\n"
+    try:
+        for disk, contents in zip(disks, (grub, bytes(512)), strict=True):
+            disk.write_bytes(contents)
+        done = system.check(mirrored)
+        assert f"has no GRUB: {disks[1]}\n" in done.stderr
+        assert system.check(stand_ins).returncode == 0
+        disks[1].write_bytes(grub)
+        assert system.check(mirrored).returncode == 0
+    finally:
+        for disk in disks:
+            disk.unlink(missing_ok=True)
