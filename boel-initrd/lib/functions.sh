@@ -24,6 +24,8 @@ BOEL_STATE=${BOEL_STATE:-/run/boel}
 . "$BOEL_LIB/grub.sh"
 # shellcheck source=efi.sh
 . "$BOEL_LIB/efi.sh"
+# shellcheck source=systemdboot.sh
+. "$BOEL_LIB/systemdboot.sh"
 # shellcheck source=layers.sh
 . "$BOEL_LIB/layers.sh"
 # shellcheck source=initramfs.sh

@@ -42,6 +42,11 @@ def boot_devices(layout: Layout) -> tuple[str, ...]:
     return tuple(disk.device for disk in layout.disks_below(entry.device))
 
 
+def uses_systemd_boot(layout: Layout) -> bool:
+    """Whether the image starts by systemd-boot, which reads kernels from the ESP alone."""
+    return layout.bootloader is not None and layout.bootloader.flavor == "systemd"
+
+
 def bare_esps(layout: Layout) -> tuple[str, ...]:
     """EFI system partitions beside the one that is mounted: they get a copy of what is on it, so
     that the machine starts when the other disk is gone."""
@@ -63,11 +68,11 @@ def boot_problems(layout: Layout) -> Found:
     if isinstance(boot, Mount):
         yield (
             boot.source_line,
-            f"/boot is {boot.type}, which GRUB cannot read: put it on a partition",
+            f"/boot is {boot.type}, which no boot loader reads: put it on a partition",
         )
     if isinstance(boot, Filesystem) and layout.is_kept(boot.device):
         yield boot.source_line, "/boot is kept, so the image's kernel gets nowhere: remove keep"
-    if not layout.circular_layers:
+    if not layout.circular_layers and not uses_systemd_boot(layout):
         yield from _kernel(layout)
     if boot_firmware(layout) is Firmware.EFI:
         yield from _efi(layout)
@@ -82,7 +87,10 @@ def boot_warnings(layout: Layout) -> Found:
     if bootloader is not None and bootloader.default_entry not in (None, "0"):
         yield line, "default_entry is not used yet: the image's newest kernel is started"
     if bootloader is not None and bootloader.timeout_s is not None:
-        yield line, "timeout is not used yet: GRUB_TIMEOUT of the image's /etc/default/grub is"
+        used = "GRUB_TIMEOUT of the image's /etc/default/grub"
+        if uses_systemd_boot(layout):
+            used = "what loader.conf says on the image's ESP"
+        yield line, f"timeout is not used yet: {used} is"
     if boot_firmware(layout) is Firmware.EFI:
         for disk in _mirrors(layout):
             if not any(Flag.ESP in part.flags for part in disk.partitions):

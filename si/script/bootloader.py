@@ -9,11 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from si.layout.check import bare_esps, boot_devices, boot_firmware
+from si.layout.check import bare_esps, boot_devices, boot_firmware, uses_systemd_boot
 from si.layout.model import Filesystem, FilesystemType, Firmware, Flag, Layout
 from si.script.filesystems import DESTINATION, mounted_subvolume, uuid_word
 from si.script.layers import root_name
-from si.script.steps import Call, Part, Step
+from si.script.steps import Call, Part, Step, Word
 
 _OURS = frozenset(("ro", "rw", "noresume"))
 _OURS_PREFIXES = (
@@ -35,7 +35,27 @@ def kernel_arguments(cmdline: str) -> tuple[str, ...]:
 
 
 def bootloader_steps(layout: Layout, kernel_args: tuple[str, ...]) -> Iterator[Step]:
-    """GRUB's configuration, written rather than probed for, and GRUB on every boot disk."""
+    """GRUB or systemd-boot with menus that are written rather than probed for, wherever a machine
+    may start from."""
+    if uses_systemd_boot(layout):
+        yield from _systemd_boot(layout, kernel_args)
+    else:
+        yield from _grub(layout, kernel_args)
+
+
+def _systemd_boot(layout: Layout, kernel_args: tuple[str, ...]) -> Iterator[Step]:
+    """Last, for kernel and initramfs are copied to the ESP as they then are."""
+    root = layout.mounted_at("/")
+    assert isinstance(root, Filesystem)
+    mounted = esp_mount_points(layout)
+    yield Call("rebuild_initramfs", (DESTINATION,))
+    words = (uuid_word(root, layout), _arguments(root, layout, kernel_args))
+    yield Call("install_systemd_boot", (DESTINATION, *words, *mounted))
+    if bare_esps(layout):
+        yield Call("copy_esp", (f"{DESTINATION}{mounted[0]}", *bare_esps(layout)))
+
+
+def _grub(layout: Layout, kernel_args: tuple[str, ...]) -> Iterator[Step]:
     root, boot = layout.mounted_at("/"), layout.mounted_at("/boot")
     assert isinstance(root, Filesystem)
     own = isinstance(boot, Filesystem) and layout.is_made(boot)
@@ -47,11 +67,7 @@ def bootloader_steps(layout: Layout, kernel_args: tuple[str, ...]) -> Iterator[S
             uuid_word(root, layout),
             uuid_word(holder, layout),
             _boot_prefix(holder),
-            (
-                "".join(f"{word} " for word in _fitting(kernel_args, root)),
-                *_root(root, layout),
-                *_resume(layout),
-            ),
+            _arguments(root, layout, kernel_args),
         ),
     )
     yield Call("rebuild_initramfs", (DESTINATION,))
@@ -75,6 +91,11 @@ def esp_mount_points(layout: Layout) -> tuple[str, ...]:
         and filesystem.type is FilesystemType.VFAT
         and layout.is_made(filesystem)
     )
+
+
+def _arguments(root: Filesystem, layout: Layout, kernel_args: tuple[str, ...]) -> Word:
+    own = "".join(f"{word} " for word in _fitting(kernel_args, root))
+    return (own, *_root(root, layout), *_resume(layout))
 
 
 def _boot_prefix(holder: Filesystem) -> str:
