@@ -41,15 +41,16 @@ def serve() -> Iterator[Callable[[Server], Server]]:
         yield lambda server: running.enter_context(serving(server))
 
 
-def make_bundle(master: str, **files: str) -> bytes:
+def make_bundle(master: str, **files: str | bytes) -> bytes:
     header = "SI_CLIENT=web1\nSI_IMAGE=web\nSI_CAPTURED=2026-11-21T12:00:00Z\n"
-    contents = {"header.sh": header, "master.sh": master, **files}
+    contents: dict[str, str | bytes] = {"header.sh": header, "master.sh": master, **files}
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
         for name, text in contents.items():
+            data = text.encode() if isinstance(text, str) else text
             info = tarfile.TarInfo(name)
-            info.size = len(text.encode())
-            tar.addfile(info, io.BytesIO(text.encode()))
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
     return buffer.getvalue()
 
 
