@@ -21,10 +21,10 @@ from si.boot.clientapp import build_client_app
 from si.config import Settings
 from si.errors import CommandFailed, PrivilegeMissing, SIError
 from si.image.swap import sweep_old_trees
+from si.serve import installs, versions
 from si.serve.access import Access, server_address
 from si.serve.boot_files import BootFiles, copy_boot_programs
 from si.serve.entries import Entries
-from si.serve.installs import add_routes
 from si.serve.ports import explained, open_tcp
 from si.serve.rsyncd import RsyncDaemon, keep_rsyncd_conf
 from si.serve.status import Service, only_server, write_status
@@ -115,7 +115,8 @@ class _Server:
     async def _start_http(self, stack: AsyncExitStack) -> list[asyncio.Task[None]]:
         site = Site(self.settings, self.entries, self.access, build_client_app())
         app = make_app(site)
-        add_routes(app)
+        installs.add_routes(app)
+        versions.add_routes(app)
         # The access log would show tokens, which stand in paths.
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=_LAST_ANSWERS_S)
         await runner.setup()

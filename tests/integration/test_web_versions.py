@@ -1,0 +1,74 @@
+"""Versions over HTTP: the bytes that were published, ranges of them, and nothing else."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+
+import pytest
+
+from si.config import load_settings
+from si.version.store import PACK, version_path
+from tests.integration import server_kit, version_kit
+from tests.integration.server_kit import Server, running_server
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    root = tmp_path_factory.mktemp("site")
+    server_kit.make_store(root)
+    version_kit.make_store(root)
+    settings = load_settings(root=root, config=None)
+    version_kit.publish(settings)
+    with running_server(settings, "--only", "http") as running:
+        yield running
+
+
+def test_every_file_of_a_version_comes_as_it_was_published(server: Server) -> None:
+    folder = version_path(server.settings, "web", 1)
+    names = [path.name for path in folder.iterdir()]
+    assert len(names) == 5
+    for name in names:
+        assert server.ask(f"/versions/web/1/{name}") == (200, (folder / name).read_bytes())
+
+
+def test_a_range_of_the_pack(server: Server) -> None:
+    pack = (version_path(server.settings, "web", 1) / PACK).read_bytes()
+    target = f"/versions/web/1/{PACK}"
+    assert server.ask(target, headers=("Range: bytes=1000-1999",)) == (206, pack[1000:2000])
+    assert server.ask(target, headers=("Range: bytes=-10",)) == (206, pack[-10:])
+    status, body = server.ask(target, headers=(f"Range: bytes={len(pack)}-",))
+    assert status == 416
+    assert pack[:16] not in body
+
+
+@pytest.mark.parametrize(
+    ("target", "status"),
+    [
+        ("/versions/web/2/manifest", 404),
+        ("/versions/none/1/manifest", 404),
+        ("/versions/web/1/cache", 404),
+        ("/versions/web/cache/manifest", 400),
+        ("/versions/web/01/manifest", 400),
+        ("/versions/web/0/manifest", 400),
+        ("/versions/web/1@1/manifest", 400),
+        ("/versions/%2e%2e/1/manifest", 400),
+        ("/versions/web/1/..%2f..%2f..%2fimages%2fweb%2fetc%2fpasswd", 404),
+        ("/versions/web/.staging/manifest", 400),
+    ],
+)
+def test_what_is_no_version_is_refused_in_one_line(
+    server: Server, target: str, status: int
+) -> None:
+    code, body = server.ask(target)
+    assert (code, body.count(b"\n")) == (status, 1)
+    assert b"root:" not in body
+
+
+def test_a_version_that_is_gone(server: Server) -> None:
+    folder = version_path(server.settings, "web", 1)
+    moved = folder.with_name("9")
+    shutil.copytree(folder, moved)
+    assert server.ask("/versions/web/9/manifest")[0] == 200
+    shutil.rmtree(moved)
+    assert server.ask("/versions/web/9/manifest") == (404, b"there is no version web@9 here\n")
