@@ -179,25 +179,6 @@ def test_a_fault_is_told_on_its_line(old: str, new: str, says: str) -> None:
     assert any(line.startswith(says) for line in found), found
 
 
-def test_names_of_chosen_disks_do_not_get_into_fstab() -> None:
-    chosen = (
-        '<disk dev="/dev/si/x" label_type="gpt" choose="largest"><part num="1" size="*"/></disk>'
-    )
-    line = '<fsinfo line="60" real_dev="/dev/si/x-part1" mp="/x" fs="{}" format="no" {}/>'
-    says = "the installed system has no /dev/si/x-part1, which fstab would name"
-    for fs, source, is_told in (
-        ("ext4", "", True),
-        ("ntfs", "", True),
-        ("ext4", 'mount_dev="LABEL=x"', False),
-    ):
-        added = line.format(fs, source)
-        found = find(("  <raid>", f"{chosen}<raid>"), ("</config>", f"{added}</config>"))
-        assert (
-            found[0].partition(": ")[2].partition(":")[0] == says if found else False
-        ) is is_told
-        assert len(found) == is_told
-
-
 def test_a_kept_root() -> None:
     found = find(
         ('num="2" size="512"', 'num="2" size="512" keep="yes"'),
@@ -209,97 +190,6 @@ def test_a_kept_root() -> None:
     assert found == [
         "24: /dev/vda2 is kept, and so is its UUID, which is not known here: "
         'write mount_dev="LABEL=..." or "UUID=..."'
-    ]
-
-
-def kept(number: int, *changes: tuple[str, str]) -> list[str]:
-    return find((f'num="{number}" ', f'num="{number}" keep="yes" '), *changes)
-
-
-def test_what_starts_the_machine_is_made_anew() -> None:
-    label = ('mp="/boot" ', 'mp="/boot" mount_dev="LABEL=b" ')
-    assert kept(2, label) == ["24: /boot is kept, so the image's kernel gets nowhere: remove keep"]
-    assert kept(1, ('mp="/boot/efi" ', 'mp="/boot/efi" format="no" ')) == [
-        "22: the ESP /dev/vda1 is kept, so that no boot loader gets onto it: "
-        "add another one, with an <fsinfo> of its own, or remove keep"
-    ]
-    whole = find(
-        ('"MiB">', '"MiB" keep="yes">'),
-        ('<bootloader flavor="grub2" install_type="efi"/>', ""),
-        ('flags="esp"', 'flags="bios_grub"'),
-        ('<fsinfo line="30" real_dev="/dev/vda1" mp="/boot/efi" fs="vfat"/>', ""),
-    )
-    assert any(line.startswith("2: /dev/vda is kept, and so is its boot sector") for line in whole)
-
-
-def test_nothing_is_made_of_what_is_kept() -> None:
-    assert kept(3) == [
-        "11: /dev/vda3 is kept, but /dev/md1 would be made of it anew: remove one of the two"
-    ]
-
-
-def test_format_no_is_warned_of_unless_it_is_kept() -> None:
-    line = ('"/dev/vda2" mp="/boot" fs="ext4"/>', '"/dev/vda2" mp="/x" fs="ext4" format="no"/>')
-    text = 'format="no" does not keep what is on /dev/vda2'
-    assert any(
-        text in found and "the table is written anew" in found
-        for found in find(line, warnings=True)
-    )
-    beside = ('num="6" ', 'num="6" keep="yes" ')
-    assert any(
-        text in found and "it is wiped" in found for found in find(line, beside, warnings=True)
-    )
-    own = ('num="2" ', 'num="2" keep="yes" ')
-    assert not any(text in found for found in find(line, own, warnings=True))
-
-
-ENCRYPTED = """<config format="1">
-  <disk dev="/dev/vda" label_type="gpt" unit_of_measurement="MiB">
-    <part num="1" size="512" flags="esp"/>
-    <part num="2" size="*"/>
-  </disk>
-  <crypt name="root" dev="/dev/vda2"/>
-  <bootloader flavor="{}" install_type="efi" timeout="3"/>
-  <fsinfo line="10" real_dev="/dev/mapper/root" mp="/" fs="ext4"/>
-  <fsinfo line="20" real_dev="/dev/vda1" mp="/boot/efi" fs="vfat"/>
-</config>
-"""
-
-
-def test_systemd_boot_reads_the_esp_alone() -> None:
-    """So its kernels may lie in a container, where GRUB could not read them."""
-    _layout, problems, warned = read_layout(ENCRYPTED.format("systemd"), "f")
-    assert problems == ()
-    assert [str(warning) for warning in warned] == [
-        "f:7: timeout is not used yet: what loader.conf says on the image's ESP is"
-    ]
-    _layout, problems, _warned = read_layout(ENCRYPTED.format("grub2"), "f")
-    assert ["boot loader cannot read it" in str(problem) for problem in problems] == [True]
-
-
-MIRROR = """<config format="1">
-  <disk dev="/dev/sda" label_type="msdos"><part num="1" size="*" flags="raid"/></disk>
-  <disk dev="/dev/sdb" label_type="msdos"><part num="1" size="*" flags="raid"/></disk>
-  <raid><raid_disk name="/dev/md0" raid_level="1" devices="/dev/sda1 /dev/sdb1"/></raid>
-  <bootloader flavor="grub2" install_type="legacy">{}</bootloader>
-  <fsinfo line="10" real_dev="/dev/md0" mp="/" fs="ext4"/>
-</config>
-"""
-
-
-@pytest.mark.parametrize(
-    ("targets", "missing"),
-    [((), ()), (("sda", "sdb"), ()), (("sda",), ("sdb",)), (("sdb",), ("sda",))],
-)
-def test_each_disk_of_a_mirrored_boot_gets_the_loader(
-    targets: tuple[str, ...], missing: tuple[str, ...]
-) -> None:
-    named = "".join(f'<target dev="/dev/{disk}"/>' for disk in targets)
-    _layout, problems, _warned = read_layout(MIRROR.format(named), "f")
-    assert [str(problem) for problem in problems] == [
-        f"f:5: /boot is mirrored onto /dev/{disk}, which is no <target>: "
-        "name it too, or none at all"
-        for disk in missing
     ]
 
 
