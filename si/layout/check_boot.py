@@ -68,7 +68,7 @@ def boot_problems(layout: Layout) -> Found:
     if isinstance(boot, Mount):
         yield (
             boot.source_line,
-            f"/boot is {boot.type}, which no boot loader reads: put it on a partition",
+            f"/boot is {boot.type}, which GRUB cannot read: put it on a partition",
         )
     if isinstance(boot, Filesystem) and layout.is_kept(boot.device):
         yield boot.source_line, "/boot is kept, so the image's kernel gets nowhere: remove keep"
