@@ -27,6 +27,34 @@ wait_for() {
     done
 }
 
+# link_devices [FOLDER]: the links of /dev/disk that udev would make, for the programs of the image:
+# by-uuid and by-label of what a file system, swap or container is on, by-partuuid and by-partlabel.
+link_devices() {
+    disk_links=${1:-/dev/disk}
+    for folder in /sys/class/block/*; do
+        device=/dev/$(printf %s "${folder##*/}" | tr '!' /)
+        [ -b "$device" ] || continue
+        blkid -p -o udev "$device" 2>/dev/null | awk '
+            { value = $0; sub(/^[^=]*=/, "", value) }
+            /^ID_FS_USAGE=(filesystem|other|crypto)$/ { named = 1 }
+            /^ID_FS_UUID_ENC=/ { uuid = value }
+            /^ID_FS_LABEL_ENC=/ { label = value }
+            /^ID_PART_ENTRY_UUID=/ { print "by-partuuid " value }
+            /^ID_PART_ENTRY_NAME=/ { print "by-partlabel " value }
+            END {
+                if (named && uuid != "") print "by-uuid " uuid
+                if (named && label != "") print "by-label " label
+            }' |
+            while read -r kind name; do
+                case $name in
+                    '' | */*) continue ;;
+                esac
+                mkdir -p "$disk_links/$kind"
+                ln -snf "$device" "$disk_links/$kind/$name"
+            done
+    done
+}
+
 # list_disks: the names of the disks that are there.
 list_disks() {
     lsblk --nodeps --noheadings --output PATH,SIZE --bytes | tr -s ' \n' ' '
