@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from collections.abc import Iterator
 from itertools import takewhile
@@ -13,12 +12,13 @@ import pytest
 from si.boot.flavor import build_flavor
 from si.config import default_settings
 from si.layout.document import load_layout
-from si.layout.model import Filesystem, Layout
+from si.layout.model import Layout
 from si.script.header import identifier_value
 from si.script.identifiers import identifiers
 from si.script.plan import plan, plan_disks
 from si.script.render import render_steps
 from si.script.steps import Call, Phase, PhaseName
+from tests.disk.test_partition_steps import emptied
 from tests.integration.boel.machine import Machine
 from tests.integration.boel.server import TOKEN, Server, serving
 from tests.integration.boel.test_boel_boot import START, make_bundle
@@ -28,23 +28,6 @@ MIB = 1 << 20
 SIZES = (3000 * MIB, 700 * MIB)
 LAYOUT = load_layout(EXAMPLE.read_bytes(), EXAMPLE.name)
 DATA = "mkdir -p /d; mount -t ext4 {0} /d; {1}; umount /d\n"
-
-
-def emptied(layout: Layout) -> Layout:
-    """As the machine was installed for the first time."""
-    disks = tuple(
-        dataclasses.replace(
-            disk,
-            keep=False,
-            partitions=tuple(dataclasses.replace(part, keep=False) for part in disk.partitions),
-        )
-        for disk in layout.disks
-    )
-    entries = tuple(
-        dataclasses.replace(entry, format=True) if isinstance(entry, Filesystem) else entry
-        for entry in layout.entries
-    )
-    return dataclasses.replace(layout, disks=disks, entries=entries)
 
 
 def values(layout: Layout, client: str) -> str:
