@@ -106,3 +106,19 @@ def test_only_the_partitions_that_are_written_are_wiped(boel: Run, disk: str) ->
     blkid = ["blkid", "-p", "-s", "TYPE", "-o", "value", f"{disk}p2"]
     assert subprocess.run(blkid, capture_output=True, text=True).stdout == ""
     assert subprocess.run(["sfdisk", "--verify", disk], capture_output=True).returncode == 0
+
+
+def test_a_group_beyond_the_partitions_that_are_written_is_refused(boel: Run, disk: str) -> None:
+    """A partition beside them counts as another disk does; with it, the group may go."""
+    write_table(disk, GPT)
+    group = "kept-" + disk.rpartition("/")[2]
+    lvm = ["lvm", "vgcreate", "--quiet", "--yes", "--physicalextentsize", "64k", group]
+    subprocess.run([*lvm, f"{disk}p2", f"{disk}p3"], check=True, capture_output=True)
+    try:
+        said = ask(boel, f"check_layers {disk}p1 {disk}p2")
+        assert f"group {group} is on disks of the layout and on {disk}p3, which is not one" in said
+        assert ask(boel, f"check_layers {disk}p2 {disk}p3") == ""
+        assert ask(boel, f"check_layers {disk}") == ""
+        assert ask(boel, f"check_layers {disk}p1") == ""
+    finally:
+        subprocess.run(["wipefs", "--all", "--quiet", f"{disk}p2", f"{disk}p3"], check=True)
