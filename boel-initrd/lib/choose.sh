@@ -49,6 +49,8 @@ list_fixed_disks() {
         if [ ! -e "$folder/device" ] || [ -e "$folder/partition" ]; then
             continue
         fi
+        # One path of several to an NVMe disk has no device of its own.
+        [ -b "$(disk_path "${folder##*/}")" ] || continue
         case ${folder##*/} in
             fd* | sr* | mmcblk*boot* | mmcblk*rpmb) continue ;;
         esac
