@@ -1,22 +1,28 @@
 # shellcheck shell=sh
 # The boot check's second half: what boot loaders and initramfs refer to. See bootcheck.sh.
 
-# check_menus DEST: the entries of grub.cfg, and those of the boot loader specification (BLS) in
-# /boot and on the EFI system partition.
+# check_menus DEST: the entries of grub.cfg, where GRUB starts the machine, and those of the boot
+# loader specification (BLS) in /boot and on the EFI system partition.
 check_menus() {
     menus=0
     for config in "$1/boot/grub/grub.cfg" "$1/boot/grub2/grub.cfg"; do
-        if [ -f "$config" ]; then
+        if [ -f "$config" ] && [ ! -e "$BOEL_STATE/systemd-boot" ]; then
             menus=$((menus + 1))
             check_grub_config "$1" "$config"
         fi
     done
-    for config in "$1"/boot/loader/entries/*.conf "$1"/boot/efi/loader/entries/*.conf "$1"/efi/loader/entries/*.conf; do
-        if [ -f "$config" ]; then
-            menus=$((menus + 1))
-            check_entry "$1" "$config"
-        fi
-    done
+    {
+        printf '%s\n' "$1/boot"
+        list_esps "$1" | cut -d ' ' -f 2-
+    } | sort -u >"$BOEL_STATE/menus"
+    while read -r folder <&4; do
+        for config in "$folder"/loader/entries/*.conf; do
+            if [ -f "$config" ]; then
+                menus=$((menus + 1))
+                check_entry "$1" "$config"
+            fi
+        done
+    done 4<"$BOEL_STATE/menus"
     [ "$menus" -gt 0 ] || unresolved "there is no boot menu: neither grub.cfg nor loader/entries"
 }
 

@@ -1,8 +1,10 @@
 # shellcheck shell=sh
 # Running the installed system's own programs, and the administrator's scripts.
 
-# mount_for_chroot DEST: /dev, /proc, /sys and /run for programs in it; unmount_all ends them.
+# mount_for_chroot DEST: /dev, /proc, /sys and /run for programs in it; unmount_all ends them. Hooks
+# of kernels and initramfs look for devices by the names that udev makes.
 mount_for_chroot() {
+    grep -q " $1/dev " /proc/mounts || link_devices
     for point in dev proc sys run; do
         if [ ! -d "$1/$point" ]; then
             remember_times "$1"

@@ -27,6 +27,34 @@ wait_for() {
     done
 }
 
+# link_devices [FOLDER]: the links of /dev/disk that udev would make, for the programs of the image:
+# by-uuid and by-label of what a file system, swap or container is on, by-partuuid and by-partlabel.
+link_devices() {
+    disk_links=${1:-/dev/disk}
+    for folder in /sys/class/block/*; do
+        device=/dev/$(printf %s "${folder##*/}" | tr '!' /)
+        [ -b "$device" ] || continue
+        blkid -p -o udev "$device" 2>/dev/null | awk '
+            { value = $0; sub(/^[^=]*=/, "", value) }
+            /^ID_FS_USAGE=(filesystem|other|crypto)$/ { named = 1 }
+            /^ID_FS_UUID_ENC=/ { uuid = value }
+            /^ID_FS_LABEL_ENC=/ { label = value }
+            /^ID_PART_ENTRY_UUID=/ { print "by-partuuid " value }
+            /^ID_PART_ENTRY_NAME=/ { print "by-partlabel " value }
+            END {
+                if (named && uuid != "") print "by-uuid " uuid
+                if (named && label != "") print "by-label " label
+            }' |
+            while read -r kind name; do
+                case $name in
+                    '' | */*) continue ;;
+                esac
+                mkdir -p "$disk_links/$kind"
+                ln -snf "$device" "$disk_links/$kind/$name"
+            done
+    done
+}
+
 # list_disks: the names of the disks that are there.
 list_disks() {
     lsblk --nodeps --noheadings --output PATH,SIZE --bytes | tr -s ' \n' ' '
@@ -36,20 +64,21 @@ list_disks() {
 # enough, and nothing on it is in use. Writes nothing.
 check_disk() {
     wait_for "$1"
-    disk_name=${1#/dev/}
-    disk=/sys/class/block/$(printf %s "$disk_name" | tr / '!')
+    disk=/sys/class/block/$(kernel_name "$1")
     if [ ! -d "$disk" ] || [ -e "$disk/partition" ]; then
         fail "$1 is no whole disk"
     fi
+    called=$1
+    [ ! -L "$1" ] || called="$(readlink "$1") ($1)"
     read -r read_only <"$disk/ro"
-    [ "$read_only" = 0 ] || fail "the disk $1 cannot be written to"
+    [ "$read_only" = 0 ] || fail "the disk $called cannot be written to"
     read -r sectors <"$disk/size"
     [ $((sectors * 512)) -ge "$2" ] ||
-        fail "the disk $1 is too small: it has $((sectors * 512)) bytes, the layout needs $2"
+        fail "the disk $called is too small: it has $((sectors * 512)) bytes, the layout needs $2"
     for part in "$disk" "$disk/${disk##*/}"*; do
-        [ ! -e "$part/dev" ] || check_unused "$1" "$part"
+        [ ! -e "$part/dev" ] || check_unused "$called" "$part"
     done
-    say "disk $1: $((sectors * 512)) bytes, not in use"
+    say "disk $called: $((sectors * 512)) bytes, not in use"
 }
 
 # check_unused DISK SYSFS_FOLDER: neither it, nor an array or volume that it is part of, is mounted

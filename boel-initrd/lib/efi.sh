@@ -31,7 +31,9 @@ install_grub_uefi() {
         copy_to_removable_path "$grub_dest$esp/EFI" "$grub_name"
     done
     restore_grub_files "$grub_dest"
-    write_boot_entries "$grub_dest" "$grub_name" "$@"
+    loader=$grub_name\\grubx64.efi
+    [ ! -f "$grub_dest$1/EFI/$grub_name/shimx64.efi" ] || loader=$grub_name\\shimx64.efi
+    write_boot_entries "$grub_dest" "$grub_name" "$loader" "$@"
 }
 
 # copy_esp FOLDER DEVICE...: what the firmware reads at FOLDER, on the EFI system partitions of the
@@ -87,12 +89,12 @@ copy_to_removable_path() {
     rm -f "$1/BOOT/fbx64.efi"
 }
 
-# write_boot_entries DEST NAME ESP...: an entry for each ESP, in place of those that bear the name
+# write_boot_entries DEST NAME LOADER ESP...: an entry that starts \EFI\LOADER for each ESP, in place of those that bear the name
 # already. What started this machine stays first when it was: a machine that asks the network
 # first goes on to do so.
 write_boot_entries() {
-    entry_dest=$1 entry_name=$2
-    shift 2
+    entry_dest=$1 entry_name=$2 loader=$3
+    shift 3
     if [ ! -e /sys/firmware/efi/efivars ] || ! efibootmgr >"$BOEL_STATE/efi" 2>&1; then
         say "the firmware's variables cannot be read: it will start \\EFI\\BOOT\\BOOTX64.EFI"
         return 0
@@ -100,8 +102,6 @@ write_boot_entries() {
     old_order=$(sed -n 's/^BootOrder: //p' "$BOEL_STATE/efi")
     current=$(sed -n 's/^BootCurrent: //p' "$BOEL_STATE/efi")
     remove_boot_entries
-    loader=grubx64.efi
-    [ ! -f "$entry_dest$1/EFI/$entry_name/shimx64.efi" ] || loader=shimx64.efi
     made=''
     for esp in "$@"; do
         add_boot_entry "$(mounted_device "$entry_dest$esp")" || {
@@ -129,7 +129,7 @@ add_boot_entry() {
     read -r part <"/sys/class/block/$1/partition" || return 1
     whole=$(basename "$(dirname "$(readlink -f "/sys/class/block/$1")")")
     efibootmgr --create-only --disk "/dev/$whole" --part "$part" --label "$label" \
-        --loader "\\EFI\\$entry_name\\$loader" >"$BOEL_STATE/efi" 2>&1 || return 1
+        --loader "\\EFI\\$loader" >"$BOEL_STATE/efi" 2>&1 || return 1
     number=$(sed -n "s/^Boot\([0-9A-F]\{4\}\)[* ] $label\(\t.*\)\{0,1\}\$/\1/p" "$BOEL_STATE/efi" | tail -n 1)
     [ -n "$number" ] || return 1
     say "boot entry $number: $label, /dev/$1"

@@ -8,6 +8,10 @@ BOEL_STATE=${BOEL_STATE:-/run/boel}
 . "$BOEL_LIB/report.sh"
 # shellcheck source=devices.sh
 . "$BOEL_LIB/devices.sh"
+# shellcheck source=choose.sh
+. "$BOEL_LIB/choose.sh"
+# shellcheck source=keep.sh
+. "$BOEL_LIB/keep.sh"
 # shellcheck source=times.sh
 . "$BOEL_LIB/times.sh"
 # shellcheck source=http.sh
@@ -26,6 +30,8 @@ BOEL_STATE=${BOEL_STATE:-/run/boel}
 . "$BOEL_LIB/grub.sh"
 # shellcheck source=efi.sh
 . "$BOEL_LIB/efi.sh"
+# shellcheck source=systemdboot.sh
+. "$BOEL_LIB/systemdboot.sh"
 # shellcheck source=layers.sh
 . "$BOEL_LIB/layers.sh"
 # shellcheck source=initramfs.sh

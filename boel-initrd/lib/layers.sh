@@ -58,11 +58,31 @@ kernel_names() {
     done
 }
 
-# place_of NAME NAMES: "none", "all" or "some" of what it stands on lies on these disks, whose
-# kernel names stand between blanks.
+# parts_of NAME NAMES: what it stands on: the first of NAMES on each way down, or else a whole disk.
+parts_of() {
+    case $2 in
+        *" $1 "*)
+            printf '%s\n' "$1"
+            return 0
+            ;;
+    esac
+    if [ -e "/sys/class/block/$1/partition" ]; then
+        above=$(cd -P "/sys/class/block/$1/.." && pwd -P)
+        (parts_of "${above##*/}" "$2")
+    elif has_entries "/sys/class/block/$1/slaves"; then
+        for slave in "/sys/class/block/$1"/slaves/*; do
+            (parts_of "${slave##*/}" "$2")
+        done
+    else
+        printf '%s\n' "$1"
+    fi
+}
+
+# place_of NAME NAMES: "none", "all" or "some" of what it stands on lies on these disks and
+# partitions, whose kernel names stand between blanks.
 place_of() {
     inside='' outside=''
-    for below in $(disks_of "$1"); do
+    for below in $(parts_of "$1" "$2"); do
         case $2 in
             *" $below "*) inside=yes ;;
             *) outside=yes ;;
@@ -75,8 +95,8 @@ place_of() {
     esac
 }
 
-# check_layers DISK...: whether arrays and volume groups on these disks lie wholly on them, be they
-# running or not. Writes nothing.
+# check_layers DEVICE...: whether arrays and volume groups on these disks and partitions lie wholly on
+# them, be they running or not. Writes nothing.
 check_layers() {
     ours=$(kernel_names "$@")
     for layer in $(list_layers); do
@@ -111,8 +131,9 @@ check_members() {
     done <"$BOEL_STATE/outside"
 }
 
-# clear_disks DISK...: stop what runs on these disks and wipe all signatures, so that nothing of an
-# earlier install comes back when partitions stand where they stood before.
+# clear_disks DEVICE...: stop what runs on these disks (and on single partitions of a disk that is
+# kept) and wipe all signatures, so that nothing of an earlier install comes back when partitions
+# stand where they stood before.
 clear_disks() {
     stop_layers "$@"
     for disk in "$@"; do

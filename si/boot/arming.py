@@ -268,7 +268,8 @@ def _wiped_by(
             f"{client.name}: no layout {document}, so what would be wiped is not known",
             hint="si-getimage makes one; so can you, see si-layout(5)",
         ) from error
-    return tuple(disk.device for disk in layout.disks)
+    rules = {disk.device: str(disk.rule) for disk in layout.disks if disk.rule is not None}
+    return tuple(rules.get(device, device) for device in layout.written)
 
 
 def _flavor_of(settings: Settings, flavor: str, arch: str) -> Path:

@@ -12,7 +12,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from si.errors import Problem
-from si.layout.check_boot import bare_esps, boot_devices, boot_problems, boot_warnings
+from si.layout.check_boot import (
+    bare_esps,
+    boot_devices,
+    boot_problems,
+    boot_warnings,
+    uses_systemd_boot,
+)
 from si.layout.check_layers import layer_problems, layer_warnings
 from si.layout.check_mounts import mount_problems, mount_warnings
 from si.layout.check_table import table_problems, table_warnings
@@ -20,7 +26,14 @@ from si.layout.disks import NO_DEVICE
 from si.layout.model import Layout
 from si.layout.pending import boot_firmware, pending_features
 
-__all__ = ["bare_esps", "boot_devices", "boot_firmware", "check_layout", "warn_of_layout"]
+__all__ = [
+    "bare_esps",
+    "boot_devices",
+    "boot_firmware",
+    "check_layout",
+    "uses_systemd_boot",
+    "warn_of_layout",
+]
 
 Found = Iterator[tuple[int, str]]
 

@@ -42,6 +42,11 @@ def boot_devices(layout: Layout) -> tuple[str, ...]:
     return tuple(disk.device for disk in layout.disks_below(entry.device))
 
 
+def uses_systemd_boot(layout: Layout) -> bool:
+    """Whether the image starts by systemd-boot, which reads kernels from the ESP alone."""
+    return layout.bootloader is not None and layout.bootloader.flavor == "systemd"
+
+
 def bare_esps(layout: Layout) -> tuple[str, ...]:
     """EFI system partitions beside the one that is mounted: they get a copy of what is on it, so
     that the machine starts when the other disk is gone."""
@@ -65,7 +70,9 @@ def boot_problems(layout: Layout) -> Found:
             boot.source_line,
             f"/boot is {boot.type}, which GRUB cannot read: put it on a partition",
         )
-    if not layout.circular_layers:
+    if isinstance(boot, Filesystem) and layout.is_kept(boot.device):
+        yield boot.source_line, "/boot is kept, so the image's kernel gets nowhere: remove keep"
+    if not layout.circular_layers and not uses_systemd_boot(layout):
         yield from _kernel(layout)
     if boot_firmware(layout) is Firmware.EFI:
         yield from _efi(layout)
@@ -80,7 +87,10 @@ def boot_warnings(layout: Layout) -> Found:
     if bootloader is not None and bootloader.default_entry not in (None, "0"):
         yield line, "default_entry is not used yet: the image's newest kernel is started"
     if bootloader is not None and bootloader.timeout_s is not None:
-        yield line, "timeout is not used yet: GRUB_TIMEOUT of the image's /etc/default/grub is"
+        used = "GRUB_TIMEOUT of the image's /etc/default/grub"
+        if uses_systemd_boot(layout):
+            used = "what loader.conf says on the image's ESP"
+        yield line, f"timeout is not used yet: {used} is"
     if boot_firmware(layout) is Firmware.EFI:
         for disk in _mirrors(layout):
             if not any(Flag.ESP in part.flags for part in disk.partitions):
@@ -140,6 +150,9 @@ def _bios(layout: Layout) -> Found:
     for disk in layout.disks:
         if disk.device not in boot_devices(layout):
             continue
+        if disk.keep:
+            text = f"{disk.device} is kept, and so is its boot sector, where GRUB has to go"
+            yield disk.source_line, f'{text}: write keep="yes" of its partitions instead'
         grub = any(Flag.BIOS_GRUB in part.flags for part in disk.partitions)
         if disk.label is LabelType.GPT and not grub:
             yield (
@@ -182,13 +195,16 @@ def _efi(layout: Layout) -> Found:
         if isinstance(raid, Raid) and raid.metadata not in _READABLE_MEMBER:
             text = f"{path} is an ESP in {raid.device}, but firmware reads no member of it"
             yield raid.source_line, f'{text}: write metadata="1.0"'
-        if filesystem is None:
+        if filesystem is None or layout.is_kept(path):
             continue
         made = True
         if filesystem.type != "vfat":
             text = f'{path} has flags="esp" but fs="{filesystem.type}": firmware reads vfat only'
             yield filesystem.source_line, text
-    if not made:
+    if not made and all(layout.is_kept(path) for path in esps):
+        text = f"the ESP {esps[0]} is kept, so that no boot loader gets onto it"
+        yield line, f"{text}: add another one, with an <fsinfo> of its own, or remove keep"
+    elif not made:
         text = f'no <fsinfo> for the ESP {esps[0]}: write one with mp="/boot/efi" and fs="vfat"'
         yield line, text
 

@@ -151,6 +151,10 @@ def _members(layout: Layout) -> Found:
 
 def _member(device: str, layer: Layer, layout: Layout) -> Found:
     line = layer.source_line
+    if layout.is_kept(device):
+        what = layer.name if isinstance(layer, VolumeGroup) else layer.device
+        text = f"{device} is kept, but {what} would be made of it anew"
+        yield line, f"{text}: remove one of the two"
     found = layout.partition_paths().get(device)
     if found is not None:
         part = found[1]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from si.layout.check_table import CHOSEN
 from si.layout.disks import NO_DEVICE, NO_NUMBER, is_device
 from si.layout.model import (
     Comment,
@@ -47,6 +48,9 @@ def mount_problems(layout: Layout) -> Found:
             text = f'fs="{filesystem.type}" with mp="{filesystem.mount_point}"'
             yield filesystem.source_line, f'{text}: swap has mp="swap", and nothing else has'
     yield from _shared(layout)
+    for entry in layout.entries:
+        if not isinstance(entry, Comment):
+            yield from _chosen(entry, layout)
 
 
 def mount_warnings(layout: Layout) -> Found:
@@ -59,7 +63,8 @@ def mount_warnings(layout: Layout) -> Found:
         flags = disk_and_part[1].flags
         if not filesystem.format and not layout.is_kept(filesystem.device):
             text = f'format="no" does not keep what is on {filesystem.device}'
-            yield filesystem.source_line, f'{text}: the table is written anew; keep="yes" keeps it'
+            how = "it is wiped" if disk_and_part[0].keeps_table else "the table is written anew"
+            yield filesystem.source_line, f'{text}: {how}; keep="yes" of its <part> keeps it'
         if Flag.SWAP in flags and filesystem.type is not FilesystemType.SWAP:
             text = f'{filesystem.device} has flags="swap" but fs="{filesystem.type}"'
             yield filesystem.source_line, f"{text}: fs counts"
@@ -164,6 +169,17 @@ def _kept(filesystem: Filesystem, layout: Layout) -> Found:
         elif filesystem.mount_source is None:
             text = f"{filesystem.device} is kept, and so is its UUID, which is not known here"
             yield filesystem.source_line, f'{text}: write mount_dev="LABEL=..." or "UUID=..."'
+
+
+def _chosen(entry: Filesystem | Mount, layout: Layout) -> Found:
+    """Only BOEL has the names of disks by rule; a file system that it makes is mounted by UUID."""
+    source = entry.source if isinstance(entry, Mount) else entry.device
+    named = isinstance(entry, Filesystem) and (
+        layout.is_made(entry) or entry.mount_source is not None
+    )
+    if source.startswith(CHOSEN) and not named:
+        text = f"the installed system has no {source}, which fstab would name"
+        yield entry.source_line, f'{text}: write mount_dev="LABEL=..." or "UUID=..."'
 
 
 def _source(filesystem: Filesystem) -> Found:

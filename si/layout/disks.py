@@ -168,7 +168,7 @@ def _read_rule(found: Attributes) -> DiskRule | None:
         holds = None
     if pick is None and holds is None and rotational is None and not least:
         return None
-    return DiskRule(Pick(pick or Pick.FIRST), rotational, least, holds)
+    return DiskRule(Pick(pick) if pick is not None else None, rotational, least, holds)
 
 
 def _read_partition(element: etree._Element, faults: Faults, frame: _Frame) -> Partition:

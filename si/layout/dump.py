@@ -58,7 +58,7 @@ def _add_disk(root: etree._Element, disk: Disk) -> None:
 
 
 def _rule_attributes(rule: DiskRule) -> dict[str, str]:
-    attributes = {"choose": rule.pick.value}
+    attributes = {"choose": rule.pick.value} if rule.pick is not None else {}
     if rule.rotational is not None:
         attributes["rotational"] = "yes" if rule.rotational else "no"
     if rule.min_bytes:

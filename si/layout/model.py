@@ -233,6 +233,20 @@ class Layout:
         found = self.partition_paths().get(device)
         return found is not None and (found[0].keep or found[1].keep)
 
+    def is_made(self, filesystem: Filesystem) -> bool:
+        """Whether the install makes and mounts a file system; one that is kept is left alone."""
+        return filesystem.format and not self.is_kept(filesystem.device)
+
+    @property
+    def written(self) -> tuple[str, ...]:
+        """What is wiped: disks, and of a disk that keeps its table the partitions without keep."""
+        found: list[str] = []
+        for disk in self.disks:
+            if not disk.keeps_table:
+                found.append(disk.device)
+            found += [partition_path(disk.device, part.number) for part in disk.rewritten]
+        return tuple(found)
+
     @property
     def filesystems(self) -> tuple[Filesystem, ...]:
         """The entries that stand on devices of this layout."""

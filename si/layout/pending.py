@@ -31,7 +31,7 @@ class Feature(StrEnum):
     ALIGNMENT = "alignment"
 
 
-PENDING = frozenset((Feature.SYSTEMD_BOOT, Feature.RULE, Feature.KEEP))
+PENDING: frozenset[Feature] = frozenset()
 
 
 def pending_features(layout: Layout) -> Found:

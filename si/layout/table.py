@@ -75,12 +75,24 @@ class Pick(StrEnum):
 class DiskRule:
     """How a client finds a disk that has another name on every machine."""
 
-    pick: Pick = Pick.FIRST
+    pick: Pick | None = None
+    """None: no more than one disk may fit."""
     rotational: bool | None = None
     """True: only hard disks; False: only what does not turn; None: either."""
     min_bytes: int = 0
     holds: str | None = None
     """"boot": only the disk that holds the boot partition now."""
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """As BOEL takes them and people read them: "smallest", "rotational=no"."""
+        turns = {None: None, True: "rotational=yes", False: "rotational=no"}[self.rotational]
+        least = f"min_bytes={self.min_bytes}" if self.min_bytes else None
+        holds = f"holds={self.holds}" if self.holds is not None else None
+        return tuple(word for word in (self.pick, turns, least, holds) if word is not None)
+
+    def __str__(self) -> str:
+        return f"disk by rule: {', '.join(self.words)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +124,14 @@ class Disk:
     def keeps_table(self) -> bool:
         """Whether the partition table is checked rather than written."""
         return self.keep or any(part.keep for part in self.partitions)
+
+    @property
+    def rewritten(self) -> tuple[Partition, ...]:
+        """Where the table is kept, the partitions whose contents are not."""
+        if self.keep or not self.keeps_table:
+            return ()
+        extended = PartitionKind.EXTENDED
+        return tuple(part for part in self.partitions if not part.keep and part.kind != extended)
 
 
 def partition_path(disk: str, number: int) -> str:

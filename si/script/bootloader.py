@@ -9,11 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from si.layout.check import bare_esps, boot_devices, boot_firmware
+from si.layout.check import bare_esps, boot_devices, boot_firmware, uses_systemd_boot
 from si.layout.model import Filesystem, FilesystemType, Firmware, Flag, Layout
 from si.script.filesystems import DESTINATION, mounted_subvolume, uuid_word
 from si.script.layers import root_name
-from si.script.steps import Call, Part, Step
+from si.script.steps import Call, Part, Step, Word
 
 _OURS = frozenset(("ro", "rw", "noresume"))
 _OURS_PREFIXES = (
@@ -35,10 +35,30 @@ def kernel_arguments(cmdline: str) -> tuple[str, ...]:
 
 
 def bootloader_steps(layout: Layout, kernel_args: tuple[str, ...]) -> Iterator[Step]:
-    """GRUB's configuration, written rather than probed for, and GRUB on every boot disk."""
+    """GRUB or systemd-boot with menus that are written rather than probed for, wherever a machine
+    may start from."""
+    if uses_systemd_boot(layout):
+        yield from _systemd_boot(layout, kernel_args)
+    else:
+        yield from _grub(layout, kernel_args)
+
+
+def _systemd_boot(layout: Layout, kernel_args: tuple[str, ...]) -> Iterator[Step]:
+    """Last, for kernel and initramfs are copied to the ESP as they then are."""
+    root = layout.mounted_at("/")
+    assert isinstance(root, Filesystem)
+    mounted = esp_mount_points(layout)
+    yield Call("rebuild_initramfs", (DESTINATION,))
+    words = (uuid_word(root, layout), _arguments(root, layout, kernel_args))
+    yield Call("install_systemd_boot", (DESTINATION, *words, *mounted))
+    if bare_esps(layout):
+        yield Call("copy_esp", (f"{DESTINATION}{mounted[0]}", *bare_esps(layout)))
+
+
+def _grub(layout: Layout, kernel_args: tuple[str, ...]) -> Iterator[Step]:
     root, boot = layout.mounted_at("/"), layout.mounted_at("/boot")
     assert isinstance(root, Filesystem)
-    own = isinstance(boot, Filesystem) and boot.format
+    own = isinstance(boot, Filesystem) and layout.is_made(boot)
     holder = boot if isinstance(boot, Filesystem) and own else root
     yield Call(
         "write_grub_config",
@@ -47,11 +67,7 @@ def bootloader_steps(layout: Layout, kernel_args: tuple[str, ...]) -> Iterator[S
             uuid_word(root, layout),
             uuid_word(holder, layout),
             _boot_prefix(holder),
-            (
-                "".join(f"{word} " for word in _fitting(kernel_args, root)),
-                *_root(root, layout),
-                *_resume(layout),
-            ),
+            _arguments(root, layout, kernel_args),
         ),
     )
     yield Call("rebuild_initramfs", (DESTINATION,))
@@ -73,7 +89,13 @@ def esp_mount_points(layout: Layout) -> tuple[str, ...]:
         if filesystem.device in paths
         and Flag.ESP in paths[filesystem.device][1].flags
         and filesystem.type is FilesystemType.VFAT
+        and layout.is_made(filesystem)
     )
+
+
+def _arguments(root: Filesystem, layout: Layout, kernel_args: tuple[str, ...]) -> Word:
+    own = "".join(f"{word} " for word in _fitting(kernel_args, root))
+    return (own, *_root(root, layout), *_resume(layout))
 
 
 def _boot_prefix(holder: Filesystem) -> str:
@@ -109,7 +131,7 @@ def _resume(layout: Layout) -> tuple[Part, ...]:
     """Where to look for a hibernated system; else the image's initramfs would look for, and wait
     for, the golden client's swap."""
     for filesystem in layout.filesystems:
-        if filesystem.type is FilesystemType.SWAP and filesystem.format:
+        if filesystem.type is FilesystemType.SWAP and layout.is_made(filesystem):
             name = root_name(filesystem.device, layout)
             if name is not None:
                 return (f"resume={name}",)

@@ -96,7 +96,7 @@ def uuid_word(filesystem: Filesystem, layout: Layout) -> tuple[Part, ...]:
 
 
 def _made(layout: Layout) -> list[Filesystem]:
-    return [filesystem for filesystem in layout.filesystems if filesystem.format]
+    return [filesystem for filesystem in layout.filesystems if layout.is_made(filesystem)]
 
 
 def _mkfs(filesystem: Filesystem, layout: Layout) -> tuple[Word, ...]:
@@ -208,7 +208,7 @@ def _install_options(options: str) -> list[str]:
 def _source(filesystem: Filesystem, layout: Layout) -> tuple[Part, ...]:
     if filesystem.mount_source is not None:
         return (_escape(filesystem.mount_source),)
-    if not filesystem.format:
+    if not layout.is_made(filesystem):
         return (_escape(filesystem.device),)
     return ("UUID=", *uuid_word(filesystem, layout))
 

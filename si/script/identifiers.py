@@ -43,6 +43,8 @@ def identifiers(layout: Layout) -> tuple[Identifier, ...]:
     """Every identifier that the master script of `layout` reads from the header."""
     found: list[Identifier] = []
     for disk in layout.disks:
+        if disk.keeps_table:
+            continue
         if disk.label is LabelType.MSDOS:
             found.append(Identifier(disk_variable(disk.device, disk.label), IdentifierKind.MBR_ID))
             continue
@@ -96,7 +98,7 @@ def filesystem_variable(layout: Layout, filesystem: Filesystem) -> str | None:
     None where none is needed: the layout itself chooses the UUID, or the install does not make
     this file system. Two mount points that would share a name are told apart by a number.
     """
-    if filesystem.chosen_uuid is not None or not filesystem.format:
+    if filesystem.chosen_uuid is not None or not layout.is_made(filesystem):
         return None
     taken: set[str] = set()
     for other in sorted(layout.filesystems, key=lambda f: f.mount_point != "/"):

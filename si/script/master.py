@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 
-from si.layout.model import MIB, Disk, Layout, PartitionKind, partition_path
+from si.layout.model import MIB, Disk, Layout, Partition, PartitionKind, partition_path
 from si.names_check import check_name
 from si.script.plan import least_disk_bytes, plan
 from si.script.render import render_steps
@@ -50,6 +50,7 @@ def make_master(
             f"Master script of image {image}, made by {command} of {layout_name}.",
             "",
             *_wiped(layout, content),
+            *_kept(layout),
             f"When all is written: {post_install}.",
             "",
             "Edit the layout and make this script anew, rather than edit the script: one that was",
@@ -70,20 +71,42 @@ def is_hand_edited(text: str) -> bool:
 def _wiped(layout: Layout, content: Mapping[str, int]) -> Iterator[str]:
     yield "WIPES"
     for disk in layout.disks:
+        if disk.keeps_table:
+            for part in disk.rewritten:
+                yield f"  {_partition(disk, part, layout)}, of a disk whose table is kept"
+            continue
         least = least_disk_bytes(disk, layout, content=content) // MIB
-        yield f"  {disk.device}, which must have {least} MiB at least; then ({disk.label}):"
+        what = disk.device if disk.rule is None else f"{disk.rule}: {disk.device}"
+        yield f"  {what}, which must have {least} MiB at least; then ({disk.label}):"
         yield from _table(disk, layout)
+
+
+def _kept(layout: Layout) -> Iterator[str]:
+    kept = [disk for disk in layout.disks if disk.keeps_table]
+    if kept:
+        yield "KEEPS"
+    for disk in kept:
+        what = disk.device if disk.rule is None else f"{disk.rule}: {disk.device}"
+        yield f"  {what}: the {disk.label} table" + (", and all that is on it" if disk.keep else "")
+        for part in disk.partitions:
+            if part.keep:
+                yield f"    {_partition(disk, part, layout)}"
 
 
 def _table(disk: Disk, layout: Layout) -> Iterator[str]:
     for partition in disk.partitions:
-        path = partition_path(disk.device, partition.number)
-        filesystem = layout.filesystem_on(path)
-        if filesystem is not None:
-            use = f"{filesystem.type} {filesystem.mount_point}"
-        else:
-            use = "extended" if partition.kind is PartitionKind.EXTENDED else "no file system"
-        yield f"    {path}  {use}"
+        yield f"    {_partition(disk, partition, layout)}"
+
+
+def _partition(disk: Disk, partition: Partition, layout: Layout) -> str:
+    path = partition_path(disk.device, partition.number)
+    filesystem = layout.filesystem_on(path)
+    if filesystem is None:
+        use = "extended" if partition.kind is PartitionKind.EXTENDED else "no file system"
+        return f"{path}  {use}"
+    lost = not filesystem.format and not layout.is_kept(path)
+    note = ' (format="no" keeps nothing: it is wiped)' if lost else ""
+    return f"{path}  {filesystem.type} {filesystem.mount_point}{note}"
 
 
 def _checksum(body: str) -> str:

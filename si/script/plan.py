@@ -18,7 +18,7 @@ from si.script.identifiers import Identifier, IdentifierKind, identifiers
 from si.script.layers import layer_steps, passphrase_steps, storage_files
 from si.script.room import UNMEASURED, room_problems
 from si.script.steps import Call, Heredoc, Phase, PhaseName, PostInstall, Require, Step
-from si.script.tables import least_disk_bytes, partition_steps
+from si.script.tables import kept_steps, least_disk_bytes, partition_steps
 
 __all__ = [
     "Identifier",
@@ -64,7 +64,7 @@ def plan_disks(layout: Layout) -> tuple[Step, ...]:
     partitions = (step for disk in layout.disks for step in partition_steps(disk, layout))
     return (
         Phase(PhaseName.PARTITION),
-        Call("clear_disks", tuple(disk.device for disk in layout.disks)),
+        Call("clear_disks", layout.written),
         *partitions,
         Phase(PhaseName.FORMAT),
         *layer_steps(layout),
@@ -76,13 +76,27 @@ def _preflight(layout: Layout, content: Mapping[str, int]) -> Iterator[Step]:
     yield Phase(PhaseName.CHECK)
     efi = boot_firmware(layout) is Firmware.EFI
     yield Call("check_firmware", ("uefi" if efi else "bios",))
+    yield from _choose(layout)
     for disk in layout.disks:
-        least = least_disk_bytes(disk, layout, content=content)
-        yield Call("check_disk", (disk.device, str(least)))
-    yield Call("check_layers", tuple(disk.device for disk in layout.disks))
+        if disk.keeps_table:
+            yield from kept_steps(disk, layout, content=content)
+        else:
+            least = least_disk_bytes(disk, layout, content=content)
+            yield Call("check_disk", (disk.device, str(least)))
+    yield Call("check_layers", layout.written)
     yield from passphrase_steps(layout)
     yield Phase(PhaseName.PRE_INSTALL)
     yield Call("run_scripts", ("pre-install",))
+
+
+def _choose(layout: Layout) -> Iterator[Step]:
+    """Disks by rule, each of those that the layout has not named or chosen before."""
+    taken = [disk.device for disk in layout.disks if disk.rule is None]
+    for disk in layout.disks:
+        if disk.rule is not None:
+            words = (*disk.rule.words, *(f"except={device}" for device in taken))
+            yield Call("choose_disk", (disk.device, *words))
+            taken.append(disk.device)
 
 
 def _fill(layout: Layout, kernel_args: tuple[str, ...]) -> Iterator[Step]:

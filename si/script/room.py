@@ -25,7 +25,8 @@ _OVERHEAD_PERCENT = 10
 
 def filled(layout: Layout) -> tuple[Filesystem, ...]:
     """The file systems that the install makes and fills."""
-    return tuple(f for f in layout.filesystems if f.format and f.type is not FilesystemType.SWAP)
+    swap = FilesystemType.SWAP
+    return tuple(f for f in layout.filesystems if layout.is_made(f) and f.type is not swap)
 
 
 def needed_bytes(layout: Layout, content: Mapping[str, int]) -> dict[str, int]:

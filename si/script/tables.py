@@ -18,6 +18,8 @@ from si.layout.geometry import (
     Geometry,
     Offset,
     Share,
+    fixed_mib,
+    most_mib,
     place,
     step_mib,
 )
@@ -25,6 +27,7 @@ from si.layout.model import (
     MIB,
     Disk,
     FilesystemType,
+    Fixed,
     Flag,
     LabelType,
     Layout,
@@ -68,6 +71,9 @@ def least_disk_bytes(disk: Disk, layout: Layout, *, content: Mapping[str, int] =
 
 def partition_steps(disk: Disk, layout: Layout) -> Iterator[Step]:
     """Everything between a disk with anything on it and partitions with nothing on them."""
+    if disk.keeps_table:
+        yield Comment((f"{disk.device}: its table is kept",))
+        return
     geometry = place(disk)
     yield Comment((f"{disk.device}: {disk.label} with {len(disk.partitions)} partitions",))
     yield Command(("wipefs", "--all", "--quiet", disk.device))
@@ -82,8 +88,43 @@ def partition_steps(disk: Disk, layout: Layout) -> Iterator[Step]:
         for part in disk.partitions
         if part.kind is not PartitionKind.EXTENDED
     )
+    yield from link_steps(disk)
     yield Call("wait_for", paths)
     yield Command(("wipefs", "--all", "--quiet", *paths))
+
+
+def link_steps(disk: Disk) -> Iterator[Step]:
+    """The names of partitions of a disk by rule."""
+    if disk.rule is not None:
+        numbers = (str(part.number) for part in disk.partitions)
+        yield Call("link_partitions", (disk.device, *numbers))
+
+
+def kept_steps(
+    disk: Disk, layout: Layout, *, content: Mapping[str, int] = UNMEASURED
+) -> Iterator[Step]:
+    """Whether a disk that keeps its table, and what is kept on it, are as the layout says."""
+    yield from link_steps(disk)
+    needed = least_sizes(disk, layout, needed_bytes(layout, content))
+    shrunk = place(disk).shrunk_mib
+    sizes = []
+    for part in disk.partitions:
+        if isinstance(part.size, Fixed):
+            size = str(fixed_mib(part.size) - shrunk.get(part.number, 0))
+        else:
+            # What is kept may be as small as it is; what is made anew must take in its part.
+            written = part in disk.rewritten
+            least = needed[part.number] if written else -(-(part.least or 1) // MIB)
+            size = f"{least}-{most_mib(part, disk) or ''}"
+        sizes.append(f"{part.number}={size}")
+    label = "dos" if disk.label is LabelType.MSDOS else "gpt"
+    yield Call("check_kept_disk", (disk.device, label, *sizes))
+    for filesystem in layout.filesystems:
+        on = layout.partition_paths().get(filesystem.device)
+        if on is not None and on[0] is disk and layout.is_kept(filesystem.device):
+            source = filesystem.mount_source
+            words = (source,) if source is not None else ()
+            yield Call("check_kept", (filesystem.device, str(filesystem.type), *words))
 
 
 def _measure(geometry: Geometry) -> Iterator[Step]:

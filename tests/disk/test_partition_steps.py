@@ -179,7 +179,13 @@ def check_filesystems(layout: Layout, values: dict[str, str]) -> None:
                 assert found["UUID"] == values[variable]
 
 
-SIZES = {"percent": (3000, 700), "virtio-boot": (4096,), "logical": (1700,), "bounds": (7003,)}
+SIZES = {
+    "percent": (3000, 700),
+    "virtio-boot": (4096,),
+    "logical": (1700,),
+    "bounds": (7003,),
+    "keep": (1900, 700),
+}
 
 
 def example(name: str, loops: Loops, *, extra: int = 0) -> tuple[Layout, dict[str, int]]:
@@ -195,7 +201,10 @@ def example(name: str, loops: Loops, *, extra: int = 0) -> tuple[Layout, dict[st
     return on_devices(layout, devices), by_device
 
 
-@pytest.mark.parametrize("name", sorted(path.stem for path in EXAMPLES.glob("*.xml")))
+NEW = sorted(path.stem for path in EXAMPLES.glob("*.xml") if path.stem != "keep")
+
+
+@pytest.mark.parametrize("name", NEW)
 def test_an_example_is_on_the_disk_as_planned(name: str, loops: Loops, tmp_path: Path) -> None:
     layout, sizes = example(name, loops)
     values = apply(layout, tmp_path)
@@ -297,6 +306,38 @@ def test_twice_on_one_disk_is_the_same(loops: Loops, tmp_path: Path) -> None:
     first = read_table(disk), [read_blkid(f.device) for f in layout.filesystems]
     apply(layout, tmp_path)
     assert (read_table(disk), [read_blkid(f.device) for f in layout.filesystems]) == first
+
+
+def emptied(layout: Layout) -> Layout:
+    """The same layout for machines on which nothing is kept yet."""
+    disks = tuple(
+        dataclasses.replace(
+            disk,
+            keep=False,
+            partitions=tuple(dataclasses.replace(part, keep=False) for part in disk.partitions),
+        )
+        for disk in layout.disks
+    )
+    entries = tuple(
+        dataclasses.replace(entry, format=True) if isinstance(entry, Filesystem) else entry
+        for entry in layout.entries
+    )
+    return dataclasses.replace(layout, disks=disks, entries=entries)
+
+
+def test_what_is_kept_stays_as_it_is(loops: Loops, tmp_path: Path) -> None:
+    layout, sizes = example("keep", loops)
+    apply(emptied(layout), tmp_path)
+    kept = [f.device for f in layout.filesystems if layout.is_kept(f.device)]
+    assert len(kept) == 3
+    whole = max(sizes)
+    first = {device: Path(device).read_bytes() for device in (*kept, whole)}
+    tables = {disk: read_table(disk) for disk in sizes}
+    values = apply(layout, tmp_path)
+    assert all(Path(device).read_bytes() == found for device, found in first.items())
+    assert {disk: read_table(disk) for disk in sizes} == tables
+    made = {f.device for f in layout.filesystems} - set(kept)
+    assert {read_blkid(device)["UUID"] for device in made} == set(values.values())
 
 
 def test_what_stood_there_before_leaves_no_trace(loops: Loops, tmp_path: Path) -> None:

@@ -234,3 +234,19 @@ def test_an_older_version_brings_its_own_script(published: Settings) -> None:
     )
     other = published.scripts / "other.master"
     assert choose_script(published, Client("web1", layout="other"), "web", one) == other
+
+
+def test_a_disk_by_rule_is_told_by_its_rule(settings: Settings) -> None:
+    """Which disk that is, only the machine itself can find out."""
+    script = settings.scripts / "web.master"
+    script.write_text(
+        "choose_disk /dev/si/data largest min_bytes=9 except=/dev/vda\n"
+        "check_disk /dev/vda 9\ncheck_disk /dev/si/data 9\n"
+    )
+    done = run_si(settings, *ARM, "--clients", "web1")
+    assert "wipes /dev/vda, disk by rule: largest, min_bytes=9" in done.stderr
+    script.write_text("#!/bin/sh\n")
+    example = Path(__file__).parents[2] / "schemas/examples/by-rule.xml"
+    (settings.layouts / "web.xml").write_bytes(example.read_bytes())
+    done = run_si(settings, *ARM, "--clients", "web1")
+    assert "disk by rule: smallest, rotational=no, min_bytes=2147483648" in done.stderr

@@ -6,7 +6,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from si.boot.flavor import Flavor
@@ -20,7 +20,13 @@ class Machine:
     """A QEMU machine that boots the flavor directly; its serial console is kept, and typed to."""
 
     def __init__(
-        self, folder: Path, flavor: Flavor, arguments: str, sizes: tuple[int, ...] = (DISK_BYTES,)
+        self,
+        folder: Path,
+        flavor: Flavor,
+        arguments: str,
+        sizes: tuple[int, ...] = (DISK_BYTES,),
+        *,
+        firmware: Sequence[str] = (),
     ) -> None:
         self.disk = folder / "disk.img"
         self.console = folder / "console.log"
@@ -30,17 +36,30 @@ class Machine:
             with path.open("wb") as file:
                 file.truncate(size)
             drives += ["-drive", f"file={path},format=raw,if=virtio,cache=unsafe,discard=unmap"]
+        boot = ["-kernel", str(flavor.kernel), "-initrd", str(flavor.initrd)]
+        boot += ["-append", f"console=tty0 console=ttyS0,115200 {arguments}"]
+        self._start([*boot, *firmware, *drives])
+
+    @classmethod
+    def boot_again(cls, machine: Machine, firmware: Sequence[str]) -> Machine:
+        """The machine from its own disk, after it went off."""
+        again = cls.__new__(cls)
+        again.disk = machine.disk
+        again.console = machine.console.with_name("again.log")
+        drive = f"file={again.disk},format=raw,if=virtio,cache=unsafe"
+        again._start([*firmware, "-drive", drive])
+        return again
+
+    def _start(self, hardware: list[str]) -> None:
         listener = socket.create_server(("127.0.0.1", 0))
         port = listener.getsockname()[1]
         self.process = subprocess.Popen(
             [
                 *("qemu-system-x86_64", "-accel", "tcg", "-m", "512", "-display", "none"),
                 *("-no-user-config", "-monitor", "none", "-no-reboot"),
-                *("-kernel", flavor.kernel, "-initrd", flavor.initrd),
-                *("-append", f"console=tty0 console=ttyS0,115200 {arguments}"),
                 *("-chardev", f"socket,id=s0,host=127.0.0.1,port={port},logfile={self.console}"),
                 *("-serial", "chardev:s0", "-device", "virtio-rng-pci"),
-                *drives,
+                *hardware,
                 *("-nic", "user,model=virtio-net-pci"),
             ],
             stdin=subprocess.DEVNULL,

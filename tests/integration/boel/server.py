@@ -8,7 +8,7 @@ import io
 import tarfile
 import threading
 import urllib.parse
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from si.config import Settings
@@ -17,12 +17,16 @@ from si.version.signature import INSTALL, sign
 TOKEN = "t0ken-of_this.arming"
 
 
-def make_bundle(site: Settings, master: str, *, client: str = "web1", **files: str) -> bytes:
+def make_bundle(
+    site: Settings, master: str, *, client: str = "web1", files: Mapping[str, str | bytes] = {}
+) -> bytes:
     """A bundle as si-server makes it, signed by the site."""
     header = f"SI_CLIENT={client}\nSI_TOKEN={TOKEN}\nSI_IMAGE=web\nSI_VERSION=\n"
     header += "SI_CAPTURED=2026-11-21T12:00:00Z\n"
-    texts = {"header.sh": header, "master.sh": master, **files}
-    install = _make_tar({name: text.encode() for name, text in texts.items()})
+    contents: dict[str, str | bytes] = {"header.sh": header, "master.sh": master, **files}
+    install = _make_tar(
+        {n: text.encode() if isinstance(text, str) else text for n, text in contents.items()}
+    )
     signature = sign(site, install, INSTALL)
     return _make_tar({"install.tar": install, "install.tar.sig": signature})
 

@@ -90,7 +90,7 @@ def test_install_on_a_blank_disk(
         "pre-install/20web1.second": '#!/bin/sh\necho "second for $HOSTNAME with $IMAGENAME"\n',
     }
     master = INSTALL.replace("phase partition\n", 'phase partition\necho "one is $one"\n')
-    server = serve(Server(make_bundle(site, master, **scripts), lost_events=1))
+    server = serve(Server(make_bundle(site, master, files=scripts), lost_events=1))
     machine = boot(arguments(server))
     machine.wait_for_end()
 

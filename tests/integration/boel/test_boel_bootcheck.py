@@ -235,6 +235,13 @@ SABOTAGE: dict[str, tuple[Callable[[System], None], str]] = {
         write("boot/loader/entries/a.conf", f"linux /no\noptions root=UUID={ABSENT}\n"),
         "/boot/loader/entries/a.conf: there is no /no",
     ),
+    "BLS: another root, on the ESP": (
+        write(
+            "boot/efi/loader/entries/a.conf",
+            f"linux /EFI/x/grubx64.efi\noptions root=UUID={BOOT} quiet\n",
+        ),
+        f"/boot/efi/loader/entries/a.conf: root= names UUID={BOOT}, but the system was installed",
+    ),
     "crypttab: a container that is not there": (
         write("etc/crypttab", f"data UUID={ABSENT} none luks\n"),
         f"/etc/crypttab: no device is UUID={ABSENT}, the container of data",
@@ -296,6 +303,19 @@ def test_programs_that_open_the_root_are_looked_for(system: System) -> None:
     done = system.check("needed_programs() { echo cryptsetup; echo lvm; }")
     assert f"/boot/initrd.img-{RELEASE} lacks the program cryptsetup" in done.stderr
     assert f"/boot/initrd.img-{RELEASE} lacks the program lvm" in done.stderr
+
+
+def test_systemd_boot_reads_no_menu_of_grub(system: System) -> None:
+    """One that the golden client had before names nothing that counts; the ESP's entries do."""
+    system.edit(MENU, BOOT, ABSENT)
+    entry = f"linux /EFI/x/grubx64.efi\noptions root=UUID={ROOT}\n"
+    put(system.path / "boot/efi/loader/entries/a.conf", entry)
+    assert system.check().returncode == 1
+    mark = ': >"$BOEL_STATE/systemd-boot"'
+    done = system.check(mark)
+    assert done.returncode == 0, done.stderr
+    (system.path / "boot/efi/loader/entries/a.conf").unlink()
+    assert "there is no boot menu" in system.check(mark).stderr
 
 
 def test_no_grub_in_the_boot_sector(system: System) -> None:

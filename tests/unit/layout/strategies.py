@@ -116,11 +116,11 @@ def msdos_disks(draw: st.DrawFn, device: str, *, most: tuple[int, ...] = (10**12
 
 RULES = st.builds(
     DiskRule,
-    st.sampled_from(Pick),
+    st.one_of(st.none(), st.sampled_from(Pick)),
     st.sampled_from([None, True, False]),
     st.sampled_from([0, 2**34, 10**10]),
     st.sampled_from([None, "boot"]),
-)
+).filter(lambda rule: rule.words != ())
 CAPACITY = st.one_of(st.none(), st.integers(2**50, 2**52))
 
 
@@ -236,7 +236,9 @@ def _filesystems(draw: st.DrawFn, device: str, number: int) -> Filesystem:
     # A number makes labels unique, as they must be.
     label = draw(st.one_of(st.none(), LABEL.map(lambda text: f"{number}{text}"[:11])))
     by_label = label is not None and draw(st.booleans())
-    keep = kind is not FilesystemType.SWAP and draw(st.booleans())
+    # What BOEL alone has a name for is made by it, or mounted by another name.
+    named = by_label or not device.startswith(CHOSEN)
+    keep = kind is not FilesystemType.SWAP and named and draw(st.booleans())
     return Filesystem(
         order=0,
         device=device,

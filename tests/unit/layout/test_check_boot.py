@@ -6,6 +6,30 @@ import pytest
 
 from si.layout.document import read_layout
 
+ENCRYPTED = """<config format="1">
+  <disk dev="/dev/vda" label_type="gpt" unit_of_measurement="MiB">
+    <part num="1" size="512" flags="esp"/>
+    <part num="2" size="*"/>
+  </disk>
+  <crypt name="root" dev="/dev/vda2"/>
+  <bootloader flavor="{}" install_type="efi" timeout="3"/>
+  <fsinfo line="10" real_dev="/dev/mapper/root" mp="/" fs="ext4"/>
+  <fsinfo line="20" real_dev="/dev/vda1" mp="/boot/efi" fs="vfat"/>
+</config>
+"""
+
+
+def test_systemd_boot_reads_the_esp_alone() -> None:
+    """So its kernels may lie in a container, where GRUB could not read them."""
+    _layout, problems, warned = read_layout(ENCRYPTED.format("systemd"), "f")
+    assert problems == ()
+    assert [str(warning) for warning in warned] == [
+        "f:7: timeout is not used yet: what loader.conf says on the image's ESP is"
+    ]
+    _layout, problems, _warned = read_layout(ENCRYPTED.format("grub2"), "f")
+    assert ["boot loader cannot read it" in str(problem) for problem in problems] == [True]
+
+
 MIRROR = """<config format="1">
   <disk dev="/dev/sda" label_type="msdos"><part num="1" size="*" flags="raid"/></disk>
   <disk dev="/dev/sdb" label_type="msdos"><part num="1" size="*" flags="raid"/></disk>

@@ -19,7 +19,8 @@ def test_a_made_script_says_what_its_layout_says(path: Path) -> None:
     layout = load_layout(path.read_bytes(), path.name)
     demands = read_demands(make_master(layout, image="web", layout_name=path.name))
     assert demands.identifiers == identifiers(layout)
-    assert demands.disks == tuple(disk.device for disk in layout.disks)
+    rules = {disk.device: str(disk.rule) for disk in layout.disks if disk.rule is not None}
+    assert demands.disks == tuple(rules.get(device, device) for device in layout.written)
     files = (crypt.key.removeprefix("file:") for crypt in layout.crypts if crypt.key != "prompt")
     assert demands.keys == tuple(files)
 
