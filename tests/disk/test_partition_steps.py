@@ -92,7 +92,8 @@ def loops(tmp_path: Path) -> Iterator[Loops]:
 
 
 def on_devices(layout: Layout, devices: dict[str, str]) -> Layout:
-    """The layout with its disks renamed, for these machines have loop devices only.
+    """The layout with its disks renamed, for these machines have loop devices only, and no rule
+    could choose between those.
 
     Without arrays, encryption and volumes, which need drivers that not every kernel has: they are
     made in a machine of their own, by tests/integration/boel.
@@ -102,7 +103,9 @@ def on_devices(layout: Layout, devices: dict[str, str]) -> Layout:
         for old, (disk, part) in layout.partition_paths().items()
     }
     return Layout(
-        disks=tuple(dataclasses.replace(d, device=devices[d.device]) for d in layout.disks),
+        disks=tuple(
+            dataclasses.replace(d, device=devices[d.device], rule=None) for d in layout.disks
+        ),
         entries=tuple(
             dataclasses.replace(e, device=paths[e.device]) if isinstance(e, Filesystem) else e
             for e in layout.entries
