@@ -44,7 +44,7 @@ _SETTINGS: Final[dict[str, Any]] = {
     "unchoke_slots_limit": -1,
     "request_queue_time": 1,
     "whole_pieces_threshold": 0,
-    "max_allowed_in_request_queue": 8,
+    "max_allowed_in_request_queue": 4,
     "connections_limit": 2000,
     "alert_mask": libtorrent.alert.category_t.error_notification
     | libtorrent.alert.category_t.status_notification
