@@ -17,12 +17,13 @@ from __future__ import annotations
 import os
 import sys
 import time
-from typing import TYPE_CHECKING
 
-import libtorrent
-
+TYPE_CHECKING = False  # as of typing, which is a large module
 if TYPE_CHECKING:
     from typing import Any
+
+sys.path.append("/usr/lib/python3/dist-packages")  # BOEL starts Python without its site module
+import libtorrent  # noqa: E402
 
 _LOOK_EVERY_MS = 200
 _TELL_EVERY_S = 5
@@ -38,9 +39,12 @@ _SETTINGS = {
     "enable_incoming_utp": False,
     "enable_outgoing_utp": False,
     "enable_lsd": True,
+    "allow_multiple_connections_per_ip": True,  # peers behind one router
     "connections_limit": 80,
     "connection_speed": 100,
     "torrent_connect_boost": 80,
+    "min_reconnect_time": 2,  # seconds, times the failures so far
+    "max_failcount": 100,
     # What makes peers ask each other, and not all of them the server for the same piece.
     "unchoke_slots_limit": -1,
     "request_queue_time": 1,

@@ -122,10 +122,12 @@ def _measure(store: Store, transport: str, count: int) -> Figures:
             subprocess.Popen([*within(number), "sh", "-c", COMMANDS[transport]], cwd=place)
             for number, place in enumerate(places, 1)
         ]
-        codes = [client.wait() for client in clients]
-        last_s = time.perf_counter() - started
-        sent = sent_bytes(0) - before
-        _end_sharing(places)
+        try:
+            codes = [client.wait() for client in clients]
+            last_s = time.perf_counter() - started
+            sent = sent_bytes(0) - before
+        finally:
+            _end_sharing(places)
         cpu_s = _stop(server)
     if any(codes) or not all((place / "tree/etc/passwd").is_file() for place in places):
         raise CommandFailed(f"a client of {count} by {transport} failed: exit codes {codes}")
