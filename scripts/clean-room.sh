@@ -35,12 +35,11 @@ leave() {
             kill -9 "${pid#/proc/}" 2>/dev/null || :
         fi
     done
-    for mounted in dev sys proc .; do
-        while mountpoint -q "$room/$mounted"; do
-            umount -l "$room/$mounted"
-        done
+    while mountpoint -q "$room"; do
+        umount --recursive --lazy "$room"
     done
 }
+leave # what a run that was killed has left
 trap leave EXIT
 trap 'exit 130' INT TERM
 

@@ -55,6 +55,20 @@ def mounted(source: Path | str, point: Path, *options: str) -> Iterator[Path]:
 
 
 @contextmanager
+def filled(source: Path, point: Path) -> Iterator[Path]:
+    """A file system of a disk, mounted to be written to, and whole on its disk at the end.
+
+    umount alone does not see to that: any process that meanwhile got a mount namespace of its own
+    (services do, and si-chroot) still has it mounted, and what is in its journal stays there.
+    """
+    with mounted(source, point):
+        try:
+            yield point
+        finally:
+            run(["mount", "-o", "remount,ro", point])
+
+
+@contextmanager
 def mounted_tree(image: Path, points: Mapping[str, Place], tree: Path) -> Iterator[Path]:
     """The file systems of a disk that is switched off, read-only, put together at `tree`.
 

@@ -15,7 +15,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from scripts.lab.disk import attached, mounted, partition
+from scripts.lab.disk import attached, filled, mounted, partition
 from scripts.lab.network import ADDRESS as SERVER
 from scripts.lab.network import PREFIX_LENGTH
 from scripts.lab.specimens import ALICE, plant_specimens
@@ -66,9 +66,9 @@ def build_disk(
         ids = _format(device)
         root = image.with_name("root")
         root.mkdir()
-        stack.enter_context(mounted(partition(device, ROOT), root))
+        stack.enter_context(filled(partition(device, ROOT), root))
         (root / "boot").mkdir(mode=0o755)
-        stack.enter_context(mounted(partition(device, BOOT), root / "boot"))
+        stack.enter_context(filled(partition(device, BOOT), root / "boot"))
         progress("unpacking the tree")
         run(["tar", "--extract", "--file", tree, "--zstd", "--numeric-owner", "--xattrs",
              "--xattrs-include=*", "--acls", "--preserve-permissions",

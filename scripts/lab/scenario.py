@@ -140,8 +140,9 @@ class Story:
         with self.report.phase("arm", "si-mkclientnetboot --netboot"):
             self.site.run("mkclientnetboot", "--netboot", "--clients", ",".join(self.clients),
                           "--image", IMAGE, "--flavor", "virtio", "--yes")  # fmt: skip
-            asked = f"query[A] {DNS_ONLY_CLIENT}" in self.dns_log.read_text()
-            self.report.check("dns", asked, f"DNS was asked for {DNS_ONLY_CLIENT}")
+            if DNS_ONLY_CLIENT in self.clients:
+                asked = f"query[A] {DNS_ONLY_CLIENT}" in self.dns_log.read_text()
+                self.report.check("dns", asked, f"DNS was asked for {DNS_ONLY_CLIENT}")
 
     def install(self) -> None:
         """Both machines boot from the network and install side by side."""

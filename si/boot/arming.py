@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import platform
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +23,7 @@ from si.config import Settings
 from si.errors import (
     ClientUnknown,
     FlavorNotFound,
+    ImageInUse,
     ImageNotFound,
     KeyNotFound,
     LayoutNotFound,
@@ -36,6 +37,7 @@ from si.monitor.events import (
     begin_events,
     client_directory,
     client_state,
+    clients_with_folder,
     make_private,
 )
 from si.monitor.state import ClientState, Event, Phase, State
@@ -171,6 +173,22 @@ def load_arming(settings: Settings, name: str) -> Arming | None:
         return None
 
 
+def refuse_armed(settings: Settings, image: str) -> None:
+    """Raise ImageInUse when a client is armed with `image`: its install would find nothing."""
+    armed = [
+        name
+        for name in sorted(clients_with_folder(settings))
+        if (arming := load_arming(settings, name)) is not None
+        and arming.image == image
+        and client_state(settings, name).armed
+    ]
+    if armed:
+        raise ImageInUse(
+            f"armed with image {image}: {shown(armed)}",
+            hint=f"si-mkclientnetboot --localboot --clients {armed[0]} disarms a client",
+        )
+
+
 def script_name(client: Client, image: str) -> str:
     """Which layout and master script a client gets: its own of cluster.xml, else the image's."""
     return client.layout or image
@@ -185,12 +203,16 @@ def known_clients(cluster: Cluster, names: Iterable[str]) -> tuple[Client, ...]:
         except ClientUnknown:
             missing.append(name)
     if missing:
-        shown = ", ".join(missing[:10]) + (", ..." if len(missing) > 10 else "")
         raise ClientUnknown(
-            f"cluster.xml does not name {shown}",
+            f"cluster.xml does not name {shown(missing)}",
             hint=f"add it: si-client add {missing[0]} --mac MAC (si-client list shows the known)",
         )
     return tuple(found)
+
+
+def shown(names: Sequence[str]) -> str:
+    """Names for a message: ten of them at most."""
+    return ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
 
 
 def _image_of(client: Client, image: str | None) -> str:

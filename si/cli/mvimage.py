@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import click
 
+from si.boot.arming import refuse_armed
 from si.cli.command import si_command
+from si.cli.told import tell_who_is_given
 from si.config import Settings
 from si.image.store import move_image
 from si.image.swap import sweep_old_trees
@@ -18,8 +20,9 @@ from si.version.store import carry_versions, remove_versions
 def command(settings: Settings, *, source: str, destination: str) -> None:
     """Rename image SRC to DST, with its layout, master script, override and versions.
 
-    Clients that cluster.xml gives the image SRC, and clients armed with it, are not changed.
+    Refused while a client is armed with SRC. Clients that cluster.xml still gives it are named.
     """
+    refuse_armed(settings, source)
     sweep_old_trees(settings)
 
     def carry() -> None:
@@ -29,6 +32,7 @@ def command(settings: Settings, *, source: str, destination: str) -> None:
     remove_versions(settings, source)
     write_rsyncd_conf(settings)
     click.echo(f"image {source} is now {image.name}, at {image.path}")
+    tell_who_is_given(settings, source)
 
 
 main = command.run

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import click
 
+from si.boot.arming import refuse_armed
 from si.cli.command import confirm, si_command
+from si.cli.told import tell_who_is_given
 from si.config import Settings
 from si.image.lock import lock_image
 from si.image.store import (
@@ -26,14 +28,15 @@ from si.version.store import load_version, remove_version, remove_versions, vers
 def command(settings: Settings, *, name: str, yes: bool) -> None:
     """Remove image NAME with its layout, master script, override and versions; or version NAME@N.
 
-    An image that is in use (installs that read it, mounts in it, another command) is not removed,
-    nor is the current version of an image. What a capture that failed has left to resume from goes
-    with the image.
+    An image that is in use (clients armed with it, installs that read it, mounts in it, another
+    command) is not removed, nor is the current version of an image. What a capture that failed
+    has left to resume from goes with the image.
     """
     wanted = parse_version_name(name)
     if wanted.number is not None:
         _remove_version(settings, wanted, wanted.number, yes=yes)
         return
+    refuse_armed(settings, name)
     paths = [*leftovers(settings, check_name("image", name))]
     if not paths or (settings.images / name).exists():
         beside = (layout_path, script_path, override_path, versions_path)
@@ -47,6 +50,7 @@ def command(settings: Settings, *, name: str, yes: bool) -> None:
     remove_image(settings, name, beside=lambda: remove_versions(settings, name))
     write_rsyncd_conf(settings)
     click.echo(f"image {name} is gone")
+    tell_who_is_given(settings, name)
 
 
 def _remove_version(settings: Settings, name: VersionName, number: int, *, yes: bool) -> None:

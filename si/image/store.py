@@ -97,8 +97,9 @@ def load_image(settings: Settings, name: str) -> Image:
             f"{path} is a symbolic link, not an image", hint="an image is a directory of its own"
         )
     if not path.is_dir():
-        known = ", ".join(image.name for image in list_images(settings)) or "none yet"
-        raise ImageNotFound(f"no image is named {name}", hint=f"images: {known}")
+        known = ", ".join(image.name for image in list_images(settings))
+        hint = f"images: {known}" if known else "there are none yet: si-getimage makes them"
+        raise ImageNotFound(f"no image is named {name}", hint=hint)
     return _load(settings, name)
 
 

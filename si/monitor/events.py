@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 
 from si.config import Settings
+from si.errors import NameInvalid
 from si.monitor.state import ClientState, Event, Phase, fold
 from si.names_check import check_name
 from si.system.files import locked
@@ -53,6 +55,18 @@ _LINES = msgspec.json.Decoder(_Line)
 def client_directory(settings: Settings, name: str) -> Path:
     """`clients/NAME`. Raises NameInvalid for what must not become a path."""
     return settings.clients / check_name("client", name)
+
+
+def clients_with_folder(settings: Settings) -> set[str]:
+    """Clients that were armed, or reported, at any time."""
+    if not settings.clients.is_dir():
+        return set()
+    found = set()
+    for entry in settings.clients.iterdir():
+        with suppress(NameInvalid):
+            if entry.is_dir() and not entry.is_symlink():
+                found.add(check_name("client", entry.name))
+    return found
 
 
 def append_event(settings: Settings, name: str, event: Event) -> None:

@@ -16,8 +16,7 @@ import msgspec
 
 from si.cluster import load_cluster
 from si.config import Settings
-from si.errors import NameInvalid
-from si.monitor.events import client_directory, client_state
+from si.monitor.events import client_directory, client_state, clients_with_folder
 from si.monitor.state import State
 from si.monitor.unknown import UnknownMac, read_unknown
 from si.names_check import check_name
@@ -61,7 +60,7 @@ def look(settings: Settings, *, now: datetime | None = None) -> Overview:
     moment = now or datetime.now(UTC)
     cluster = load_cluster(settings)
     macs = {client.name: client.mac for client in cluster.clients}
-    names = sorted({*macs, *_directories(settings)})
+    names = sorted({*macs, *clients_with_folder(settings)})
     rows = tuple(_row(settings, name, macs.get(name), moment) for name in names)
     known = {mac for mac in macs.values() if mac}
     strangers = tuple(entry for entry in read_unknown(settings) if entry.mac not in known)
@@ -93,7 +92,7 @@ def console_log(settings: Settings, client: str) -> bytes | None:
     Raises ClientUnknown for a name that neither cluster.xml nor an arming knows.
     """
     name = check_name("client", client)
-    if name not in _directories(settings):
+    if name not in clients_with_folder(settings):
         name = load_cluster(settings).client(name).name
     try:
         return (client_directory(settings, name) / "console.log").read_bytes()
@@ -154,17 +153,3 @@ def _age(moment: datetime, now: datetime) -> str:
         if seconds >= 2 * size:
             return f"{seconds // size} {unit}"
     return f"{seconds} s"
-
-
-def _directories(settings: Settings) -> set[str]:
-    """Clients that have a folder below clients/."""
-    if not settings.clients.is_dir():
-        return set()
-    found = set()
-    for entry in settings.clients.iterdir():
-        try:
-            if entry.is_dir() and not entry.is_symlink():
-                found.add(check_name("client", entry.name))
-        except NameInvalid:
-            continue
-    return found

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from scripts.lab.accel import Accelerator
-from scripts.lab.disk import mounted_tree
+from scripts.lab.disk import filled, mounted_tree
 from scripts.lab.errors import LabError, LabTimeout
 from scripts.lab.golden import POINTS, Golden
 from scripts.lab.golden_tree import DEFAULT_MIRROR, find_mirror
@@ -66,6 +67,26 @@ def test_disk_is_read_without_being_written_and_all_is_undone(
     assert mounts_below(tmp_path) == []
     assert run(["losetup", "--associated", golden.disk]).text == ""
     assert golden.disk.stat().st_mtime_ns == before
+
+
+def test_a_disk_is_whole_though_another_namespace_has_it_mounted(tmp_path: Path) -> None:
+    disk, point = tmp_path / "disk.raw", tmp_path / "point"
+    point.mkdir()
+    with disk.open("wb") as file:
+        file.truncate(32 << 20)
+    run(["mkfs.ext4", "-q", disk])
+    device = Path(run(["losetup", "--find", "--show", disk]).text.strip())
+    with ExitStack() as stack:
+        stack.callback(run, ["losetup", "--detach", device])
+        with filled(device, point):
+            other = start(["unshare", "--mount", "sh", "-c", "echo; exec sleep 600"], stdout=PIPE)
+            stack.callback(other.wait)
+            stack.callback(other.kill)
+            assert other.stdout is not None
+            assert other.stdout.readline() == b"\n"
+            (point / "word").write_text("kept\n")
+        # debugfs reads as GRUB does, and the lab's proof: what only the journal has is not there.
+        assert run(["debugfs", "-R", "cat /word", disk]).text == "kept\n"
 
 
 @pytest.mark.parametrize(

@@ -118,6 +118,18 @@ def test_disarming(settings: Settings) -> None:
     assert done.returncode == 20
 
 
+def test_an_image_that_a_client_is_armed_with_stays(settings: Settings) -> None:
+    run_si(settings, *ARM, "--clients", "web2", "--yes")
+    for words in (("rmimage", "web", "--yes"), ("mvimage", "web", "db")):
+        done = run_si(settings, *words)
+        assert (done.returncode, "armed with image web: web2\n" in done.stderr) == (15, True)
+    assert (settings.images / "web/etc/shadow").exists()
+    run_si(settings, "mkclientnetboot", "--localboot", "--clients", "web2")
+    done = run_si(settings, "mvimage", "web", "db")
+    assert done.returncode == 0, done.stderr
+    assert "cluster.xml still gives it to web1, web2, nomac\n" in done.stderr
+
+
 def test_the_image_of_cluster_xml_is_the_default(settings: Settings) -> None:
     done = run_si(settings, "mkclientnetboot", "--netboot", "--clients", "@farm,web1", "--flavor",
                   "virtio", "--arch", "x86_64", "--yes")  # fmt: skip
