@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -47,7 +48,8 @@ def fetch(site: Settings, tmp_path: Path) -> Iterator[Fetch]:
 
     yield run
     for folder in folders:
-        os.kill(sharing(folder), signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # it ends by itself when nothing came
+            os.kill(sharing(folder), signal.SIGKILL)
 
 
 def sharing(folder: Path) -> int:
