@@ -26,6 +26,7 @@ class ServerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     http_port: int = 8080
     tftp_port: int = 69
     rsync_port: int = 873
+    torrent_port: int = 6881
     networks: tuple[str, ...] | None = None
     """CIDR networks that get answers; None: the subnets of this server's own interfaces."""
 

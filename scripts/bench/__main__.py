@@ -16,6 +16,7 @@ from scripts.bench.flavor import flavor_rows
 from scripts.bench.install import install_rows
 from scripts.bench.publish import publish_rows
 from scripts.bench.row import Row
+from scripts.bench.swarm import swarm_rows
 from si.errors import SIError
 from si.system.run import run
 
@@ -25,6 +26,7 @@ SUBJECTS: dict[str, Callable[[Path], list[Row]]] = {
     "flavor": flavor_rows,
     "install": install_rows,
     "publish": publish_rows,
+    "swarm": swarm_rows,
 }
 FOLDER = Path("build/bench").resolve()
 OUTPUT = Path("build/bench.json")

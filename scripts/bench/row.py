@@ -11,7 +11,8 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Row:
-    """A figure, what it is compared with, and whether it keeps its bound (at most)."""
+    """A figure, what it is compared with, and whether it keeps its bound (at most; with `least`, at
+    least)."""
 
     name: str
     value: float
@@ -19,11 +20,12 @@ class Row:
     bound: float
     peer: str
     samples: tuple[float, ...]
+    least: bool = False
 
     @property
     def met(self) -> bool:
         """Whether the value is within the bound."""
-        return self.value <= self.bound
+        return self.value >= self.bound if self.least else self.value <= self.bound
 
     def as_json(self) -> dict[str, Any]:
         """The shape of build/bench.json."""

@@ -9,6 +9,8 @@ import msgspec
 
 from si.cli.command import si_command
 from si.config import Settings
+from si.errors import VersionSpoiled
+from si.serve.check import check_store
 from si.serve.server import ServiceName, serve
 from si.serve.status import read_status
 
@@ -34,12 +36,21 @@ class ServiceList(click.ParamType[tuple[ServiceName, ...]]):
 
 @si_command("si-server")
 @click.option("--listen", metavar="ADDR", help="Address to listen on [server.listen].")
-@click.option("--only", type=ServiceList(), default="tftp,http,rsync", help="Serve only these.")
+@click.option("--only", type=ServiceList(), default=",".join(ServiceName), help="Serve only these.")
+@click.option("--check", is_flag=True, help="Read and check every published version, and end.")
 @click.option("--status", is_flag=True, help="Say what the running server serves, and end.")
 def command(
-    settings: Settings, *, listen: str | None, only: tuple[ServiceName, ...], status: bool
+    settings: Settings,
+    *,
+    listen: str | None,
+    only: tuple[ServiceName, ...],
+    check: bool,
+    status: bool,
 ) -> None:
-    """Serve clients by TFTP, HTTP and rsync until stopped."""
+    """Serve clients by TFTP, HTTP, rsync and BitTorrent until stopped."""
+    if check:
+        _check(settings)
+        return
     if status:
         running = read_status(settings)
         for service in running.services:
@@ -50,6 +61,21 @@ def command(
         server = msgspec.structs.replace(settings.server, listen=listen)
         settings = dataclasses.replace(settings, server=server)
     serve(settings, only, say=click.echo)
+
+
+def _check(settings: Settings) -> None:
+    """Print a line for each version. Raises VersionSpoiled."""
+    spoiled = checked = 0
+    for name, error in check_store(settings):
+        checked += 1
+        spoiled += error is not None
+        click.echo(f"{name}: as it was published" if error is None else error.message)
+    if spoiled:
+        raise VersionSpoiled(
+            f"{spoiled} of {checked} versions are not what was published",
+            hint="remove them (si-rmimage NAME@N), or bring their files back from a copy",
+        )
+    click.echo(f"{checked} versions checked")
 
 
 main = command.run

@@ -1,8 +1,9 @@
 """One process that serves everything: TFTP in a thread, HTTP in the loop, rsync as a child.
 
-Stage 7, one server process. It stays in the foreground, says one line for each service once all of
-them answer, and ends cleanly on SIGTERM and SIGINT. A service that cannot go on ends the server,
-so that whatever supervises it sees it; only rsync is started again, since it serves on its own.
+Stage 7, one server process. Torrents are seeded by threads of libtorrent's own. It stays in the
+foreground, says one line for each service once all of them answer, and ends cleanly on SIGTERM and
+SIGINT. A service that cannot go on ends the server, so that whatever supervises it sees it; only
+rsync is started again, since it serves on its own.
 """
 
 from __future__ import annotations
@@ -26,9 +27,12 @@ from si.serve.access import Access, server_address
 from si.serve.boot_files import BootFiles, copy_boot_programs
 from si.serve.entries import Entries
 from si.serve.ports import explained, open_tcp
+from si.serve.published import Published
 from si.serve.rsyncd import RsyncDaemon, keep_rsyncd_conf
 from si.serve.status import Service, only_server, write_status
 from si.serve.tftp import BootTftpServer
+from si.serve.torrent import Seeder
+from si.serve.tracker import Tracker
 from si.serve.web import Site, make_app
 
 log = logging.getLogger(__name__)
@@ -43,6 +47,7 @@ class ServiceName(StrEnum):
     TFTP = "tftp"
     HTTP = "http"
     RSYNC = "rsync"
+    TORRENT = "torrent"
 
 
 def serve(settings: Settings, only: Sequence[ServiceName], *, say: Callable[[str], None]) -> None:
@@ -63,6 +68,7 @@ class _Server:
         self.say = say
         self.access = Access(settings)
         self.entries = Entries(settings)
+        self.published = Published(settings)
 
     async def run(self) -> None:
         stopped = asyncio.Event()
@@ -75,6 +81,7 @@ class _Server:
                 ServiceName.TFTP: self._start_tftp,
                 ServiceName.HTTP: self._start_http,
                 ServiceName.RSYNC: self._start_rsync,
+                ServiceName.TORRENT: self._start_torrent,
             }
             stop = asyncio.create_task(stopped.wait())
             tasks: list[asyncio.Task[None]] = []
@@ -117,6 +124,9 @@ class _Server:
         app = make_app(site)
         installs.add_routes(app)
         versions.add_routes(app)
+        seeds = ServiceName.TORRENT in self.only
+        own_port = self.settings.server.torrent_port if seeds else None
+        Tracker(self.published, own_port).add_routes(app)
         # The access log would show tokens, which stand in paths.
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=_LAST_ANSWERS_S)
         await runner.setup()
@@ -148,6 +158,14 @@ class _Server:
             stack.callback(task.cancel)
         return tasks
 
+    async def _start_torrent(self, stack: AsyncExitStack) -> list[asyncio.Task[None]]:
+        seeder = Seeder(self.settings, self.access, self.published)
+        await seeder.start()
+        stack.callback(seeder.stop)
+        task = asyncio.create_task(seeder.keep())
+        stack.callback(task.cancel)
+        return [task]
+
     async def _wait_for_rsync(self, daemon: RsyncDaemon) -> None:
         address, port = self.settings.server.listen, self.settings.server.rsync_port
         reachable = "127.0.0.1" if address == "0.0.0.0" else address  # noqa: S104 - compared only
@@ -168,6 +186,7 @@ class _Server:
             ServiceName.TFTP: server.tftp_port,
             ServiceName.HTTP: server.http_port,
             ServiceName.RSYNC: server.rsync_port,
+            ServiceName.TORRENT: server.torrent_port,
         }[name]
         address = server.listen
         if address == "0.0.0.0":  # noqa: S104 - compared only

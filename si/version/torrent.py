@@ -12,6 +12,8 @@ from pathlib import Path
 
 import libtorrent
 
+from si.errors import VersionSpoiled
+
 _SMALLEST_PIECE = 64 << 10
 _MOST_PIECES = 4096
 
@@ -36,3 +38,12 @@ def make_torrent(pack: Path) -> bytes:
     libtorrent.set_piece_hashes(torrent, str(pack.parent))
     data: bytes = libtorrent.bencode(torrent.generate())
     return data
+
+
+def read_info_hash(data: bytes) -> bytes:
+    """The 20 bytes by which peers name a torrent. Raises VersionSpoiled for what is no torrent."""
+    try:
+        info_hash: bytes = libtorrent.torrent_info(data).info_hashes().v1.to_bytes()
+    except RuntimeError as error:
+        raise VersionSpoiled(f"this is no torrent: {error}") from None
+    return info_hash

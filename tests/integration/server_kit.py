@@ -46,7 +46,7 @@ def make_store(root: Path, *, networks: tuple[str, ...] = ("127.0.0.0/8",)) -> S
     (etc / "si.toml").write_text(
         f"[server]\nlisten = '127.0.0.1'\naddress = '127.0.0.1'\nnetworks = {list(networks)}\n"
         f"http_port = {free_port()}\ntftp_port = {free_port(socket.SOCK_DGRAM)}\n"
-        f"rsync_port = {free_port()}\n"
+        f"rsync_port = {free_port()}\ntorrent_port = {free_port()}\n"
         f"[dns]\nservers = ['127.0.0.1']\nport = {free_port(socket.SOCK_DGRAM)}\n"
         f"hosts_file = '{root}/hosts'\n"
     )

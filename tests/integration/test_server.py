@@ -50,6 +50,7 @@ def test_everything_from_one_process(tmp_path: Path) -> None:
     with running_server(settings) as running:
         for name, port in (
             ("tftp", server.tftp_port), ("http", server.http_port), ("rsync", server.rsync_port),
+            ("torrent", server.torrent_port),
         ):  # fmt: skip
             assert f"serving {name} on 127.0.0.1:{port}\n" in running.words()
         told = run_si(settings, "server", "--status")
@@ -85,6 +86,7 @@ def test_a_taken_port_is_named_with_who_has_it(tmp_path: Path) -> None:
         ("http", settings.server.http_port, socket.SOCK_STREAM),
         ("tftp", settings.server.tftp_port, socket.SOCK_DGRAM),
         ("rsync", settings.server.rsync_port, socket.SOCK_STREAM),
+        ("torrent", settings.server.torrent_port, socket.SOCK_STREAM),
     ):
         with socket.socket(socket.AF_INET, kind) as taken:
             taken.bind(("127.0.0.1", port))

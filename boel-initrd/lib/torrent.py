@@ -1,0 +1,188 @@
+"""The client program of the transport torrent: a version's pack to stdout, in order, then sharing.
+
+    python3 torrent.py TORRENT FOLDER TRACKER PORT PATIENCE
+
+TORRENT is the version's torrent file; the pack is staged in FOLDER, on the disk that is installed,
+since a swarm is fast when its peers fetch in no order. Each piece goes to stdout once it and all
+before it came and have the hashes that the torrent names, so that unpacking begins before the end.
+Exit status 0: all of it went out; a process that shares it stays in the background until it gets
+SIGTERM, and its number stands in FOLDER/pid. 1: stderr says why. 3: nobody sent anything for
+PATIENCE seconds.
+
+Standard library and libtorrent alone, and few modules, for each is in the initrd.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+TYPE_CHECKING = False  # as of typing, which is a large module
+if TYPE_CHECKING:
+    from typing import Any
+
+sys.path.append("/usr/lib/python3/dist-packages")  # BOEL starts Python without its site module
+import libtorrent  # noqa: E402
+
+_LOOK_EVERY_MS = 200
+_TELL_EVERY_S = 5
+_READ_AHEAD = 64
+_FAILED, _DESERTED = 1, 3
+_NEXT, _LATER = 7, 1
+"""Priorities of libtorrent."""
+_SETTINGS = {
+    "user_agent": "boel",
+    "enable_dht": False,
+    "enable_upnp": False,
+    "enable_natpmp": False,
+    "enable_incoming_utp": False,
+    "enable_outgoing_utp": False,
+    "enable_lsd": True,
+    "allow_multiple_connections_per_ip": True,  # peers behind one router
+    "connections_limit": 80,
+    "connection_speed": 100,
+    "torrent_connect_boost": 80,
+    "min_reconnect_time": 2,  # seconds, times the failures so far
+    "max_failcount": 100,
+    # What makes peers ask each other, and not all of them the server for the same piece.
+    "unchoke_slots_limit": -1,
+    "request_queue_time": 1,
+    "whole_pieces_threshold": 0,
+    "max_allowed_in_request_queue": 4,
+    "alert_mask": libtorrent.alert.category_t.error_notification
+    | libtorrent.alert.category_t.storage_notification
+    | libtorrent.alert.category_t.status_notification,
+}
+
+
+class Fault(Exception):
+    """Why the pack cannot be had, and the exit status that says so."""
+
+    def __init__(self, line: str, status: int) -> None:
+        super().__init__(line)
+        self.status = status
+
+
+class Fetch:
+    """One pack on its way from the swarm to stdout."""
+
+    def __init__(self, torrent: str, folder: str, tracker: str, port: int) -> None:
+        session: Any = libtorrent.session
+        self.session = session({**_SETTINGS, "listen_interfaces": f"0.0.0.0:{port}"})
+        parameters: Any = libtorrent.add_torrent_params()
+        parameters.ti = self.info = libtorrent.torrent_info(torrent)
+        parameters.save_path = folder
+        parameters.trackers = [tracker]
+        flags = libtorrent.torrent_flags
+        parameters.flags &= ~(flags.auto_managed | flags.paused)
+        self.handle: Any = self.session.add_torrent(parameters)
+        self.sent = 0
+        self.asked = 0
+        self.read: dict[int, bytes] = {}
+        self.preferred = -1
+
+    def run(self, patience_s: float) -> None:
+        """Until the last byte went to stdout."""
+        heard, done, told = time.monotonic(), 0, 0.0
+        while self.sent < self.info.num_pieces():
+            self.session.wait_for_alert(_LOOK_EVERY_MS)
+            self._hear()
+            status = self.handle.status()
+            self._prefer()
+            self._ask(status)
+            self._send()
+            now = time.monotonic()
+            if status.total_done != done or status.state != status.downloading:
+                heard, done = now, status.total_done
+            if now - heard > patience_s:
+                raise Fault(f"no peer sent anything for {patience_s:g} s", _DESERTED)
+            if now - told > _TELL_EVERY_S:
+                told = now
+                _tell(status)
+
+    def share(self) -> None:
+        """For as long as this process lives."""
+        while True:
+            self.session.wait_for_alert(60_000)
+            self.session.pop_alerts()
+
+    def _hear(self) -> None:
+        for alert in self.session.pop_alerts():
+            if isinstance(alert, libtorrent.read_piece_alert):
+                if alert.error.value():
+                    raise Fault(alert.error.message(), _FAILED)
+                self.read[alert.piece] = bytes(alert.buffer)
+            elif isinstance(alert, (libtorrent.file_error_alert, libtorrent.torrent_error_alert)):
+                raise Fault(alert.message(), _FAILED)
+            elif isinstance(alert, libtorrent.listen_failed_alert):
+                print(f"torrent: {alert.message()}", file=sys.stderr, flush=True)
+
+    def _prefer(self) -> None:
+        """The half of the pack that is next comes before the rest; a narrower window would let
+        peers have too little that others lack (a quarter costs a tenth of the speed)."""
+        count: int = self.info.num_pieces()
+        if self.preferred < 0 or self.sent - self.preferred > count // 16:
+            self.preferred = self.sent
+            end = self.sent + count // 2
+            self.handle.prioritize_pieces(
+                [_NEXT if self.sent <= piece < end else _LATER for piece in range(count)]
+            )
+
+    def _ask(self, status: Any) -> None:
+        """Read what is next and came, a bounded way ahead of what was sent."""
+        end = min(self.info.num_pieces(), self.sent + _READ_AHEAD)
+        while self.asked < end and (status.is_seeding or status.pieces[self.asked]):
+            self.handle.read_piece(self.asked)
+            self.asked += 1
+
+    def _send(self) -> None:
+        while self.sent in self.read:
+            data = memoryview(self.read.pop(self.sent))
+            while data:
+                data = data[os.write(1, data) :]
+            self.sent += 1
+
+
+def main() -> int:
+    """Fetch in a child, which goes on to share; the exit status is what the child says."""
+    torrent, folder, tracker, port, patience = sys.argv[1:]
+    ours, childs = os.pipe()
+    child = os.fork()
+    if child:
+        os.close(childs)
+        os.close(1)
+        with open(folder + "/pid", "w", encoding="ascii") as file:  # noqa: PTH123 - a module more
+            file.write(f"{child}\n")
+        said = os.read(ours, 1)
+        return said[0] if said else _FAILED
+    os.close(ours)
+    status = 0
+    try:
+        fetch = Fetch(torrent, folder, tracker, int(port))
+        fetch.run(float(patience))
+    except (Fault, OSError, RuntimeError) as error:
+        print(f"torrent: {error}", file=sys.stderr, flush=True)
+        status = error.status if isinstance(error, Fault) else _FAILED
+    nowhere = os.open("/dev/null", os.O_RDWR)
+    for stream in range(3):
+        os.dup2(nowhere, stream)
+    os.write(childs, bytes([status]))
+    os.close(childs)
+    if status == 0:
+        fetch.share()
+    os._exit(status)
+
+
+def _tell(status: Any) -> None:
+    print(
+        f"torrent: {status.total_wanted_done} of {status.total_wanted} bytes,"
+        f" {status.download_payload_rate // 1000} kB/s,"
+        f" {status.upload_payload_rate // 1000} kB/s to others, {status.num_peers} peers",
+        file=sys.stderr,
+        flush=True,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
