@@ -36,7 +36,7 @@ _HTTP = f"http://{SERVER_ADDRESS}:8080"
 _VERSION = f"{_HTTP}/versions/bench/1"
 _UNPACK = "tar --zstd --xattrs --xattrs-include='*' --acls --numeric-owner -xpf - --directory=tree"
 _READY_S = 30.0
-PROGRAM = Path(__file__).parents[2] / "boel-initrd/lib/torrent.py"
+PROGRAM = Path(__file__).parents[2] / "boel-initrd/torrent.py"
 
 COMMANDS = {
     "torrent": f"wget -q -O torrent {_VERSION}/image.torrent && "

@@ -41,7 +41,7 @@ def fetch(site: Settings, tmp_path: Path) -> Iterator[Fetch]:
         torrent = version_path(site, "web", 1) / TORRENT
         tracker = f"http://127.0.0.1:{site.server.http_port}/announce"
         return subprocess.run(
-            ["/usr/bin/python3", str(data_path("boel-initrd") / "lib/torrent.py"), str(torrent),
+            ["/usr/bin/python3", str(data_path("boel-initrd") / "torrent.py"), str(torrent),
              str(folder), tracker, str(free_port()), str(patience_s)],
             capture_output=True, timeout=90, check=False,
         )  # fmt: skip
@@ -104,7 +104,7 @@ def test_who_unpacks_is_gone(site: Settings, tmp_path: Path) -> None:
     folder.mkdir()
     torrent = version_path(site, "web", 1) / TORRENT
     tracker = f"http://127.0.0.1:{site.server.http_port}/announce"
-    program = data_path("boel-initrd") / "lib/torrent.py"
+    program = data_path("boel-initrd") / "torrent.py"
     line = (
         f"{{ /usr/bin/python3 {program} {torrent} {folder} {tracker} {free_port()} 30;"
         " echo $? >code; } | head -c 10 >/dev/null"
