@@ -2,7 +2,6 @@
 #   sums     a line for sha256sum -c for each file
 #   paths    each path, ended by a NUL
 #   links    each symbolic link, ended by a NUL; targets: where they lead, likewise
-#   folders  each folder, ended by a NUL; times: a line for each, SECONDS.NANOSECONDS
 #   records  a line for each path: KIND MODE UID GID SIZE CONTENT PATH, as they stand in the manifest
 # A path begins with a dot, for the tree that is looked at is the present directory.
 
@@ -51,10 +50,6 @@ listed {
     if ($1 == "l") {
         printf "%s%c", plain(word), 0 >(out "/links")
         printf "%s%c", plain($7), 0 >(out "/targets")
-    }
-    if ($1 == "d" && length($5) > 9 && $5 !~ /^-/) {
-        printf "%s%c", plain(word), 0 >(out "/folders")
-        print substr($5, 1, length($5) - 9) "." substr($5, length($5) - 8) >(out "/times")
     }
     printf "%s%c", plain(word), 0 >(out "/paths")
     print $1, $2, $3, $4, $6, ($1 == "h" ? "." $7 : $7), word >(out "/records")

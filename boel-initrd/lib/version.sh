@@ -41,12 +41,11 @@ check_tree() {
     lists=$BOEL_STATE/lists
     rm -rf "$lists"
     mkdir "$lists"
-    for list in own points sums paths links targets folders times records; do
+    for list in own points sums paths links targets records; do
         : >"$lists/$list"
     done
     list_own "$1"
     awk -v out="$lists" -f "$BOEL_LIB/manifest.awk" "$lists/own" "$BOEL_STATE/manifest"
-    (cd "$1" && mend_times)
     # Names may be anything; cat -v keeps them from driving the console.
     (cd "$1" && tell_differences) 2>&1 | head -n 40 | cat -v >"$lists/differences"
     if [ -s "$lists/differences" ]; then
@@ -54,18 +53,6 @@ check_tree() {
         fail "what was installed is not $SI_IMAGE@$SI_VERSION: $(head -n 1 "$lists/differences")"
     fi
     rm -rf "$lists"
-}
-
-# mend_times: of folders of the present directory. tar makes links that lead out of the tree at its very
-# end, which gives some of the folders that they are in a new time.
-mend_times() {
-    xargs -0 stat -c %Y <"$lists/folders" >"$lists/seen" || return 0 # one is missing: told later
-    awk 'NR == FNR { seen[FNR] = $0; next }
-        int($0) != seen[FNR] { print FNR, $0 }' "$lists/seen" "$lists/times" >"$lists/wrong"
-    as_lines <"$lists/folders" >"$lists/seen"
-    while read -r number time; do
-        touch -d "@$time" "$(sed -n "${number}p" "$lists/seen" | tr '\001' '\n')"
-    done <"$lists/wrong"
 }
 
 # list_own DEST: what new file systems have of their own (own), the folders that they are mounted on

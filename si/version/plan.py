@@ -1,10 +1,12 @@
 """Which members share a frame of the pack: large files alone and cut, small ones together.
 
-Stage 3. Pure. In: the records of a tree in their order; out: units in the order of the pack.
-Where a frame ends depends on the names and sizes near it only, so the same tree is always cut the
-same way, and after a change all frames but those nearby are what they were before and can be
-copied. Folders come last: tar makes them when it needs them, and nothing that is put into one later
+Stage 3. Pure. In: the records of a tree in their order; out: units in the order of the pack. Where
+a frame ends depends on the names and sizes near it only, so the same tree is always cut the same
+way, and after a change all frames but those nearby are what they were before and can be copied.
+Folders come after files: tar makes them when it needs them, and nothing that is put into one later
 disturbs its times or inherits its default ACL; and a folder's new time spoils no frame of files.
+Links that lead out of the tree stand among the folders: tar makes those at its very end, and then
+sets again the times of the folders around them, if it met those just before.
 """
 
 from __future__ import annotations
@@ -14,10 +16,17 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from si.version.record import FILE, FOLDER, Record, describe, dump_extents
+from si.version.record import (
+    FILE,
+    FOLDER,
+    SYMLINK,
+    Record,
+    describe,
+    dump_extents,
+)
 from si.version.tarform import BLOCK
 
-PACKER = 1
+PACKER = 2
 """Grows with every change of what follows, or of si.version.tarform: frames that were made by other
 rules are not copied."""
 LARGE = 128 << 10
@@ -41,10 +50,18 @@ class Unit:
 
 def cut_tree(records: Sequence[Record]) -> Iterator[Unit]:
     """Decide what shares a frame, in the order of the pack."""
-    files = [number for number, record in enumerate(records) if record.kind != FOLDER]
-    folders = [number for number, record in enumerate(records) if record.kind == FOLDER]
+    outward = {r.path for r in records if r.kind == SYMLINK and _leads_out(r.target)}
+    files, folders = list[int](), list[int]()
+    for number, record in enumerate(records):
+        later = record.kind == FOLDER or not outward.isdisjoint((record.path, record.target))
+        (folders if later else files).append(number)
     yield from _cut(records, files)
     yield from _cut(records, folders)
+
+
+def _leads_out(target: bytes) -> bool:
+    """Whether tar keeps a link with this target back until all else is unpacked."""
+    return target.startswith(b"/") or b".." in target.split(b"/")
 
 
 def _cut(records: Sequence[Record], positions: Iterable[int]) -> Iterator[Unit]:

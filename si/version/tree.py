@@ -7,7 +7,6 @@ version.
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 
@@ -16,14 +15,10 @@ from si.errors import NoSpace, VersionSpoiled
 from si.names_check import VersionName
 from si.system.files import locked
 from si.system.run import find_tool, run
-from si.version.manifest import parse_manifest
-from si.version.record import FOLDER
 from si.version.store import (
-    MANIFEST,
     PACK,
     Version,
     list_numbers,
-    read_manifest,
     version_path,
 )
 
@@ -61,21 +56,10 @@ def ensure_tree(settings: Settings, version: Version) -> Path:
         staging.mkdir()
         try:
             _unpack(version, staging)
-            _mend_times(version, staging)
             staging.rename(tree)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
     return tree
-
-
-def _mend_times(version: Version, folder: Path) -> None:
-    """tar makes links that lead out of the tree at its very end, which gives some of the folders
-    that they are in a new time."""
-    manifest = parse_manifest(read_manifest(version), str(version.path / MANIFEST))
-    for record in manifest.records:
-        if record.kind == FOLDER:
-            times = (record.mtime_ns, record.mtime_ns)
-            os.utime(os.fsencode(folder) + record.path, ns=times, follow_symlinks=False)
 
 
 def _unpack(version: Version, folder: Path) -> None:

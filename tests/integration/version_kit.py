@@ -35,6 +35,7 @@ def make_store(root: Path, *, specimens: bool = False) -> Settings:
         (tree / "home/alice").mkdir(parents=True)
         plant_specimens(tree)
         _plant_more(tree / FOLDER)
+        plant_late_links(tree)
     write(settings.scripts / "web.master", "#!/bin/sh\ntrue\n")
     age(tree)
     return settings
