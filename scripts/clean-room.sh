@@ -51,6 +51,7 @@ mount -t sysfs sysfs "$room/sys"
 mount --rbind /dev "$room/dev"
 mount --make-rslave "$room/dev"
 cp /etc/resolv.conf "$room/etc/resolv.conf"
+printf '127.0.0.1 localhost\n' >"$room/etc/hosts" # as Debian's installer does
 cp /etc/ssl/certs/ca-certificates.crt "$room/etc/ssl/certs/ca-certificates.crt"
 rm -rf "$room/etc/apt/sources.list.d" "$room/etc/apt/sources.list"
 mkdir "$room/etc/apt/sources.list.d"

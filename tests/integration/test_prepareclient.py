@@ -156,8 +156,8 @@ def test_foreground_stays_until_the_end(program: Program, tree: Path, port: int)
         *("prepareclient", "--root", tree, "--server", "localhost", "--port", str(port)),
         *("--foreground", "--yes"),
     )
-    wait_until("the daemon listens", lambda: answers(port))
-    assert process.poll() is None
+    wait_until("the daemon listens", lambda: process.poll() is not None or answers(port))
+    assert process.poll() is None, process.communicate()
     assert rsync(f"rsync://127.0.0.1:{port}/done/").returncode == 0
     stdout, stderr = process.communicate(timeout=DEADLINE_S)
     assert process.returncode == 0, stderr
