@@ -7,7 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from scripts.bench.audit import audit_rows
@@ -28,6 +28,7 @@ SUBJECTS: dict[str, Callable[[Path], list[Row]]] = {
     "publish": publish_rows,
     "swarm": swarm_rows,
 }
+IN_MEMORY = frozenset(("capture",))
 FOLDER = Path("build/bench").resolve()
 OUTPUT = Path("build/bench.json")
 
@@ -45,8 +46,12 @@ def main() -> int:
     try:
         for name in chosen:
             print(f"bench: {name}", flush=True)
-            with _in_memory(FOLDER / "memory") as memory:
-                rows += SUBJECTS[name](memory)
+            with (
+                _in_memory(FOLDER / "memory")
+                if name in IN_MEMORY
+                else nullcontext(FOLDER) as folder
+            ):
+                rows += SUBJECTS[name](folder)
     except SIError as error:
         print(f"bench: error: {error.message}\nhint: {error.hint}", file=sys.stderr)
         return 1
