@@ -46,11 +46,8 @@ def main() -> int:
     try:
         for name in chosen:
             print(f"bench: {name}", flush=True)
-            with (
-                _in_memory(FOLDER / "memory")
-                if name in IN_MEMORY
-                else nullcontext(FOLDER) as folder
-            ):
+            place = _in_memory(FOLDER / "memory") if name in IN_MEMORY else nullcontext(FOLDER)
+            with place as folder:
                 rows += SUBJECTS[name](folder)
     except SIError as error:
         print(f"bench: error: {error.message}\nhint: {error.hint}", file=sys.stderr)
