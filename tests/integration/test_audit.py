@@ -13,11 +13,10 @@ import pytest
 
 from scripts.lab.specimens import FOLDER
 from si.client.excludes import DEFAULT_LIST
-from si.config import load_settings
 from si.image.metadata import Record, write_record
 from si.version.signature import public_key_path
 from si.version.store import PACK
-from tests.integration import server_kit, version_kit
+from tests.integration import version_kit
 from tests.integration.client_kit import Ended, Program, build_program, rsync
 from tests.integration.server_kit import Server, running_server, wait_until
 
@@ -34,9 +33,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Program:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server with web@1 and no overrides."""
     root = tmp_path_factory.mktemp("site")
-    server_kit.make_store(root)
-    version_kit.make_store(root, specimens=True)
-    settings = load_settings(root=root, config=None)
+    settings = version_kit.make_site(root, specimens=True)
     record = Record("web", "2026-11-21T12:00:00Z", "golden", os.uname().machine, 1, 1)
     write_record(version_kit.tree_of(settings), record)
     for override in settings.overrides.iterdir():

@@ -17,7 +17,7 @@ import pytest
 from si.client import download as downloading
 from si.client.download import download
 from si.client.published import open_version
-from si.config import Settings, default_settings, load_settings
+from si.config import Settings, default_settings
 from si.errors import (
     ConfigInvalid,
     ManifestInvalid,
@@ -29,7 +29,7 @@ from si.names_check import VersionName
 from si.version.manifest import parse_manifest
 from si.version.signature import public_key_path, sign
 from si.version.store import MANIFEST, SIGNATURE, read_manifest
-from tests.integration import server_kit, version_kit
+from tests.integration import version_kit
 from tests.integration.server_kit import running_server
 
 WEB1 = VersionName("web", 1)
@@ -63,9 +63,7 @@ def whole(body: bytes, length: int | None = None) -> bytes:
 def site(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """A store with web@1."""
     root = tmp_path_factory.mktemp("site")
-    server_kit.make_store(root)
-    version_kit.make_store(root, specimens=True)
-    settings = load_settings(root=root, config=None)
+    settings = version_kit.make_site(root, specimens=True)
     version_kit.publish(settings)
     return settings
 

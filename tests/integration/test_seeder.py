@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from si.config import Settings, load_settings
+from si.config import Settings
 from si.serve.published import read_torrent
 from si.version.store import PACK, TORRENT, version_path
 from si.version.torrent import read_info_hash
-from tests.integration import server_kit, version_kit
+from tests.integration import version_kit
 from tests.integration.server_kit import Server, free_port, run_si, running_server, wait_until
 
 HELLO = b"\x13BitTorrent protocol"
@@ -24,9 +24,7 @@ HELLO = b"\x13BitTorrent protocol"
 
 @pytest.fixture
 def site(tmp_path: Path) -> Settings:
-    server_kit.make_store(tmp_path)
-    version_kit.make_store(tmp_path)
-    settings = load_settings(root=tmp_path, config=None)
+    settings = version_kit.make_site(tmp_path)
     version_kit.publish(settings)
     return settings
 
@@ -149,9 +147,7 @@ def test_a_spoiled_pack_gives_no_wrong_bytes_and_is_not_touched(
 
 
 def test_who_is_outside_of_the_networks_gets_no_handshake(tmp_path: Path) -> None:
-    server_kit.make_store(tmp_path, networks=("127.0.0.1/32",))
-    version_kit.make_store(tmp_path)
-    settings = load_settings(root=tmp_path, config=None)
+    settings = version_kit.make_site(tmp_path, networks=("127.0.0.1/32",))
     version_kit.publish(settings)
     with running_server(settings, "--only", "torrent") as closed:
         assert shakes_hands(closed, torrent_hash(closed))

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from si.config import Settings, load_settings
+from si.config import Settings
 from si.data import data_path
 from si.version.store import PACK, TORRENT, version_path
-from tests.integration import server_kit, version_kit
+from tests.integration import version_kit
 from tests.integration.server_kit import free_port, running_server
 
 Fetch = Callable[..., subprocess.CompletedProcess[bytes]]
@@ -22,9 +22,7 @@ Fetch = Callable[..., subprocess.CompletedProcess[bytes]]
 
 @pytest.fixture
 def site(tmp_path: Path) -> Settings:
-    server_kit.make_store(tmp_path / "site")
-    version_kit.make_store(tmp_path / "site")
-    settings = load_settings(root=tmp_path / "site", config=None)
+    settings = version_kit.make_site(tmp_path / "site")
     version_kit.publish(settings)
     return settings
 

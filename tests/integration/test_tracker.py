@@ -10,7 +10,6 @@ from urllib.parse import quote_from_bytes
 import libtorrent
 import pytest
 
-from si.config import load_settings
 from si.serve.published import read_torrent
 from si.version.torrent import read_info_hash
 from tests.integration import server_kit, version_kit
@@ -20,9 +19,7 @@ from tests.integration.server_kit import Server, running_server
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     root = tmp_path_factory.mktemp("site")
-    server_kit.make_store(root)
-    version_kit.make_store(root)
-    settings = load_settings(root=root, config=None)
+    settings = version_kit.make_site(root)
     version_kit.publish(settings)
     with running_server(settings, "--only", "http,torrent") as running:
         yield running

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from si.config import load_settings
 from si.version.store import PACK, version_path
 from tests.integration import server_kit, version_kit
 from tests.integration.server_kit import Server, running_server
@@ -17,9 +16,7 @@ from tests.integration.server_kit import Server, running_server
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     root = tmp_path_factory.mktemp("site")
-    server_kit.make_store(root)
-    version_kit.make_store(root)
-    settings = load_settings(root=root, config=None)
+    settings = version_kit.make_site(root)
     version_kit.publish(settings)
     with running_server(settings, "--only", "http") as running:
         yield running

@@ -12,6 +12,7 @@ from si.image.lock import lock_image
 from si.names_check import VersionName
 from si.version.publish import Published, publish_version
 from si.version.store import Version, load_version
+from tests.integration import server_kit
 from tests.integration.golden_source import write
 
 SOCKET = f"/{FOLDER}/socket"
@@ -38,6 +39,15 @@ def make_store(root: Path, *, specimens: bool = False) -> Settings:
         plant_late_links(tree)
     write(settings.scripts / "web.master", "#!/bin/sh\ntrue\n")
     age(tree)
+    return settings
+
+
+def make_site(
+    root: Path, *, networks: tuple[str, ...] = ("127.0.0.0/8",), specimens: bool = False
+) -> Settings:
+    """The store of server_kit, where a server can run, with this image in it."""
+    settings = server_kit.make_store(root, networks=networks)
+    make_store(root, specimens=specimens)
     return settings
 
 

@@ -14,7 +14,7 @@ from scripts.lab.proof import count_differences
 from scripts.lab.specimens import plant_specimens
 from si.boot.arming import Transport
 from si.boot.flavor import boel_source
-from si.config import Settings, load_settings
+from si.config import Settings
 from si.serve.rsyncd import write_rsyncd_conf
 from si.version.signature import ensure_public_key
 from si.version.signed import allowed_signers
@@ -33,9 +33,7 @@ ROOM = 2 << 20
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     """A server that hands out web@1, by everything."""
     root = tmp_path_factory.mktemp("site")
-    server_kit.make_store(root)
-    version_kit.make_store(root)
-    settings = load_settings(root=root, config=None)
+    settings = version_kit.make_site(root)
     tree = version_kit.tree_of(settings)
     (tree / "home/alice").mkdir(parents=True)
     plant_specimens(tree)
