@@ -63,9 +63,9 @@ def _bound(disk: Disk, layout: Layout, content: Mapping[str, int]) -> Iterator[t
     the extended partition that they lie in."""
     least = least_sizes(disk, layout, needed_bytes(layout, content))
     small = list(too_small(disk, least))
-    for part in small:
+    for part, most in small:
         path = partition_path(disk.device, part.number)
-        text = f"{path} has {format_bytes(part.most or 0)} at most, but what the image holds there"
+        text = f"{path} has {format_bytes(most)} at most, but what the image holds there"
         yield part.source_line, f"{text} takes {least[part.number]} MiB: make max larger"
     if not small and smallest_disk(place(disk), least) is None:
         text = f"what the image holds has no room on {disk.device}, however large the disk is"
