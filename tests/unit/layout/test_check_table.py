@@ -151,8 +151,8 @@ def test_what_fits_on_no_disk() -> None:
         )
     ]
     inner = tuple(part(number, Fixed(50 * MIB), kind=LOGICAL) for number in (5, 6, 7))
-    row = (part(1, Fixed(100 * MIB), kind=EXTENDED), *inner)
-    assert told(Disk("/dev/sda", MSDOS, row)) == [
+    extended = part(1, Fixed(100 * MIB), kind=EXTENDED)
+    assert told(Disk("/dev/sda", MSDOS, (extended, *inner))) == [
         (17, "/dev/sda: the logical partitions do not fit into the extended one")
     ]
 
