@@ -130,10 +130,8 @@ def test_a_partition_must_hold_its_part_of_the_image(layout: Layout) -> None:
         content = {"/": 2_500_000_001, "/boot": 256 * MIB + 1, "swap": 2**50, "/tmp": 2**50}
         make_master(layout, image="web", layout_name="web.xml", content=content)
     assert [str(problem) for problem in caught.value.problems] == [
-        "web.xml:5: /dev/vda2 has 2500MB, but what the image holds in / takes 2385 MiB: "
-        "make it larger",
-        "web.xml:4: /dev/vda1 has 256MiB, but what the image holds in /boot takes 257 MiB: "
-        "make it larger",
+        "web.xml:5: /dev/vda2 has 2500MB, but what comes into / takes 2385 MiB: make it larger",
+        "web.xml:4: /dev/vda1 has 256MiB, but what comes into /boot takes 257 MiB: make it larger",
     ]
 
 
@@ -231,6 +229,35 @@ def test_what_the_image_holds_is_measured(tmp_path: Path) -> None:
     )
     assert "made by si-getimage of plain.xml" in text
     assert f" {1 + 66 + 512 + 1} MiB at least" in text
+
+
+def test_systemd_boot_has_room_for_the_kernels(tmp_path: Path) -> None:
+    settings = default_settings(tmp_path)
+    boot = settings.images / "web/boot"
+    (boot / "efi/debian").mkdir(parents=True)
+    (boot / "vmlinuz-6.1").write_bytes(b"k" * 4 * MIB)
+    (boot / "initrd.img-6.1").write_bytes(b"i" * 4 * MIB)
+    # That of the golden client, which the new one replaces.
+    (boot / "efi/debian/linux").write_bytes(b"k" * 4 * MIB)
+    text = (ROOT / "schemas/examples/systemd-boot.xml").read_text()
+    assert text.count('num="1" size="512"') == 1
+    for size, loader, fits in (
+        ("8MiB", "systemd", True),
+        ("7MiB", "systemd", False),
+        ("7MiB", "grub2", True),
+    ):
+        document = tmp_path / "web.xml"
+        changed = text.replace('num="1" size="512"', f'num="1" size="{size}"')
+        document.write_text(changed.replace('flavor="systemd"', f'flavor="{loader}"'))
+        if fits:
+            make_script(settings, "web", layout_file=document)
+            continue
+        with pytest.raises(DocumentInvalid) as caught:
+            make_script(settings, "web", layout_file=document)
+        (problem,) = caught.value.problems
+        assert problem.message == (
+            "/dev/vda1 has 7MiB, but what comes into /boot/efi takes 8 MiB: make it larger"
+        )
 
 
 def test_a_disk_that_fails_leaves_the_script_that_stood(
