@@ -45,14 +45,12 @@ def needed_bytes(layout: Layout, content: Mapping[str, int]) -> dict[str, int]:
 
 
 def with_kernels(layout: Layout, content: Mapping[str, int], kernels: int) -> Mapping[str, int]:
-    """`content`, with the kernels where systemd-boot gets a copy of them.
+    """`content`, measured at all of `filled`, with the kernels where systemd-boot has them.
 
     They come in place of those that the golden client had there, hence not in addition.
     """
-    if not uses_systemd_boot(layout):
-        return content
-    points = [point for point in esp_mount_points(layout) if point != "/boot"]
-    return {**content, **{point: max(content.get(point, 0), kernels) for point in points}}
+    points = esp_mount_points(layout) if uses_systemd_boot(layout) else ()
+    return {**content, **{point: max(content[point], kernels) for point in points}}
 
 
 def room_problems(layout: Layout, content: Mapping[str, int], file: str) -> Iterator[Problem]:

@@ -228,14 +228,17 @@ def test_alignment_by_hand() -> None:
     }
 
 
-def test_what_fits_on_a_disk_fits_on_every_larger_one() -> None:
+@pytest.mark.parametrize("last", [Rest(), mib(100)])
+def test_what_fits_on_a_disk_fits_on_every_larger_one(last: Rest | Fixed) -> None:
     """Several shares may take a step more at once, on a disk that has one step more."""
-    geometry = place(row(*[Percent(3000)] * 3, Rest(), alignment=64 * MIB))
+    geometry = place(row(*[Percent(3000)] * 3, last, alignment=64 * MIB))
     needed = smallest_disk(geometry, {4: 100})
     assert needed is not None
     for larger in range(0, 4096, 16):
-        start, stop = placed(geometry, needed + larger * MIB)[4]
+        size = needed + larger * MIB
+        start, stop = placed(geometry, size)[4]
         assert stop - start >= 100
+        assert stop <= end_mib(geometry.disk, size)
 
 
 def test_an_extended_partition_may_end_beside_a_step() -> None:

@@ -22,6 +22,7 @@ from si.script.store import install_script, make_script, write_script
 
 ROOT = Path(__file__).parents[3]
 EXAMPLE = ROOT / "schemas/examples/virtio-boot.xml"
+KEEP = ROOT / "schemas/examples/keep.xml"
 MACHINE = ROOT / "tests/machines/debian-virtio-bios.json"
 MIB = 1024 * 1024
 
@@ -121,6 +122,24 @@ def test_a_disk_must_hold_the_image() -> None:
         assert needed == (1 + least + 512 + 1) * MIB
         text = make_master(layout, image="web", layout_name="x", content=measured)
         assert f", which must have {needed // MIB} MiB at least;" in text
+        assert f"\ncheck_disk /dev/sda {needed}\n" in text
+
+
+def test_what_stands_on_a_kept_disk_must_hold_its_part_of_the_image() -> None:
+    text = KEEP.read_text().replace('num="2" size="1500"', 'num="2" size="*"')
+    text = text.replace('num="4" size="*" keep', 'num="4" size="500" keep')
+    steps = plan(load_layout(text, "f"), content={"/": 1000 * MIB})
+    assert Call("check_kept_disk", ("/dev/vda", "gpt", "1=1", "2=1164-", "3=200", "4=500")) in steps
+
+
+def test_what_is_lost_and_what_is_kept_is_told_first() -> None:
+    text = KEEP.read_text().replace('"MiB" keep="yes"', '"MiB"')
+    told = master(load_layout(text.replace('mp="/home"', 'mp="/home" format="no"'), "f"))
+    lost, _keeps, kept = told.partition("# KEEPS\n")
+    assert "#   /dev/vda2  ext4 /, of a disk whose table is kept\n" in lost
+    assert "#   /dev/vdb, which must have " in lost
+    assert '#     /dev/vdb5  ext4 /srv/old (format="no" keeps nothing: it is wiped)\n' in lost
+    assert kept.startswith("#   /dev/vda: the gpt table\n#     /dev/vda4  ext4 /home\n")
 
 
 def test_a_partition_must_hold_its_part_of_the_image(layout: Layout) -> None:
@@ -133,6 +152,9 @@ def test_a_partition_must_hold_its_part_of_the_image(layout: Layout) -> None:
         "web.xml:5: /dev/vda2 has 2500MB, but what comes into / takes 2385 MiB: make it larger",
         "web.xml:4: /dev/vda1 has 256MiB, but what comes into /boot takes 257 MiB: make it larger",
     ]
+    with pytest.raises(DocumentInvalid) as caught:
+        plan(layout, content=content)
+    assert {problem.file for problem in caught.value.problems} == {"layout"}
 
 
 @pytest.mark.parametrize(
