@@ -129,7 +129,14 @@ def test_lines_stay_right_when_blanks_stand_before_the_declaration() -> None:
 
 @pytest.mark.parametrize(
     ("written", "options"),
-    [("fat32", "-F 32"), ("fat16", "-F 16"), ("vfat", ""), ("fat", ""), ("msdos", "")],
+    [
+        ("fat32", "-F 32"),
+        ("fat12", "-F 12"),
+        ("fat16", "-F 16"),
+        ("vfat", ""),
+        ("fat", ""),
+        ("msdos", ""),
+    ],
 )
 def test_names_of_fat(written: str, options: str, sound: str) -> None:
     layout = load_layout(sound.replace('mp="/boot" fs="ext4"', f'mp="/boot" fs="{written}"'), "f")
