@@ -60,10 +60,9 @@ class FoundDisk:
     path: str
     size: int
     table: str
-    fstype: str
     mount_points: tuple[str, ...]
     partitions: tuple[FoundPartition, ...]
-    sector: int = 512
+    sector: int
 
     @property
     def in_use(self) -> bool:
@@ -143,8 +142,9 @@ def _read_blkid(text: str) -> dict[str, Raw]:
         lines = (line.partition("=") for line in block.splitlines())
         found = {name: _ESCAPED.sub(r"\1", value) for name, _equals, value in lines}
         named = {_BLKID_NAMES.get(name, name.lower()): value for name, value in found.items()}
-        devices[named.pop("devname", "")] = named
-    return {name: found for name, found in devices.items() if name}
+        if "devname" in named:
+            devices[named.pop("devname")] = named
+    return devices
 
 
 def _mounted(facts: Facts, names: Mapping[str, str]) -> dict[str, list[str]]:
@@ -175,7 +175,6 @@ def _disk(raw: Raw, sfdisk: Raw, mounted: Mapping[str, list[str]]) -> FoundDisk:
         path,
         _integer(raw, "size"),
         _text(table, "label"),
-        _text(raw, "fstype"),
         tuple(mounted.get(path, ())),
         tuple(sorted(partitions, key=lambda part: (part.start, part.number))),
         _integer(raw, "log-sec") or sector,
@@ -257,4 +256,4 @@ def _text(raw: Raw, name: str) -> str:
 
 def _integer(raw: Raw, name: str) -> int:
     value = raw.get(name)
-    return value if isinstance(value, int) and value >= 0 else 0
+    return max(value, 0) if isinstance(value, int) else 0

@@ -172,6 +172,11 @@ def test_levels_by_what_lsblk_calls_them(kind: str, level: RaidLevel) -> None:
     assert levels == {"/dev/md0": level, "/dev/md1": RaidLevel.MIRROR}
 
 
+@pytest.mark.parametrize("kind", ["linear", "md", *(f"raid{level}" for level in "01456"), "raid10"])
+def test_arrays_of_every_kind_can_be_inferred(kind: str) -> None:
+    assert infer_layout(with_lsblk(mirrored(), {"/dev/md0": {"type": kind}})).raids
+
+
 @pytest.mark.parametrize(
     ("free", "grows"), [(3 * GIB // 20 - 1, True), (3 * GIB // 20, False), (0, True)]
 )
