@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import pytest
 
@@ -93,8 +94,8 @@ def test_partitions_of_an_array_do_not_hold_its_members() -> None:
 
 
 def test_a_member_of_a_group_is_in_use_without_a_volume_on_it() -> None:
-    idle = {"fstype": "LVM2_member", "children": []}
-    nothing = {"fstype": None, "children": []}
+    idle: dict[str, Any] = {"fstype": "LVM2_member", "children": []}
+    nothing: dict[str, Any] = {"fstype": None, "children": []}
     for told, in_use in ((idle, True), (nothing, False)):
         changes = {f"/dev/vdb{number}": nothing for number in (1, 2)} | {"/dev/vdb3": told}
         disk = take_inventory(with_lsblk(mirrored(), changes)).disks[1]
