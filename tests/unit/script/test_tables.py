@@ -19,6 +19,7 @@ from si.layout.model import (
     Partition,
     Percent,
     Rest,
+    Size,
 )
 from si.script.render import render_steps
 from si.script.steps import Call
@@ -73,7 +74,7 @@ def test_what_parted_takes_a_partition_for(
     "device", ["/dev/cciss/c0d0", "/dev/disk/by-id/ata-X_1", "/dev/si/my.disk"]
 )
 def test_every_disk_has_variables_that_a_shell_takes(device: str) -> None:
-    sizes = (Percent(5000), Fixed(MIB))
+    sizes: tuple[Size, ...] = (Percent(5000), Fixed(MIB))
     disk = Disk(device, GPT, tuple(Partition(n, size) for n, size in enumerate(sizes, 1)))
     text = script(disk)
     prefix = "disk_" + device.removeprefix("/dev/").translate(str.maketrans("/-.", "___"))
