@@ -113,8 +113,8 @@ def _read_chunk(found: Attributes) -> int | None:
     if text is None:
         return None
     plain = re.fullmatch(r"([0-9]{1,7})[kK]?", text)
-    chunk = int(plain[1]) if plain is not None else 0
-    if chunk < 4 or chunk.bit_count() > 1:
+    chunk = int(plain[1]) if plain is not None else None
+    if chunk is None or chunk < 4 or chunk.bit_count() > 1:
         found.problem(f'chunk_size="{text}" is no power of two of at least 4 KiB: write one, 512')
         return None
     return chunk * 1024

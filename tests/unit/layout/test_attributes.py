@@ -153,8 +153,9 @@ def raid(attributes: str) -> tuple[Raid, list[str]]:
     ],
 )
 def test_names_of_levels(text: str, level: RaidLevel) -> None:
-    found, _told = raid(f'raid_level="{text}" devices="/dev/a /dev/b"')
+    found, told = raid(f'raid_level="{text}" devices="/dev/a /dev/b"')
     assert (found.device, found.level) == ("/dev/md0", level)
+    assert not [line for line in told if "raid_level" in line]
 
 
 @pytest.mark.parametrize(("text", "kib"), [("64", 64), ("64K", 64), ("64k", 64), ("4", 4)])
@@ -175,6 +176,8 @@ def test_members_and_spares_by_their_number() -> None:
         assert (len(found.members), len(found.spares)) == (members, spares)
         assert found.holds == ("/dev/a", "/dev/b", "/dev/c")
         assert not [text for text in told if "say" in text]
+    found, _told = raid('raid_level="1" devices="/dev/a" spare_devices="2"')
+    assert (found.members, found.spares) == ((), ("/dev/a",))
     _found, told = raid(f'{devices} raid_devices="1" spare_devices="1"')
     assert "/dev/md0 has 3 devices, but raid_devices and spare_devices say 1 and 1" in told
 
@@ -263,6 +266,39 @@ def test_no_element_has_attributes_that_nobody_reads(path: str) -> None:
 def test_what_cannot_be_read_counts_as_the_usual() -> None:
     assert disk(label="bsd")[0].label is LabelType.GPT
     assert partition('p_type="main"')[0].kind is PartitionKind.PRIMARY
+    for size in ('size="much"', ""):
+        layout, _told = read(f'<lvm><lvm_group name="g"><lv name="v" {size}/></lvm_group></lvm>')
+        assert layout.volume_groups[0].volumes[0].size == Fixed(MIB)
+
+
+@pytest.mark.parametrize(
+    ("text", "extent", "says"),
+    [
+        ("0", None, None),
+        ("8MiB", 8 * MIB, None),
+        ("much", None, "phys_extent_size: 'much' is no size"),
+        ("*", None, 'phys_extent_size="*" is no fixed size'),
+    ],
+)
+def test_extents(text: str, extent: int | None, says: str | None) -> None:
+    group = f'<lvm_group name="g" phys_extent_size="{text}"><x/><!-- x --></lvm_group>'
+    layout, told = read(f"<lvm>{group}</lvm>")
+    assert layout.volume_groups[0].extent == extent
+    assert [line.startswith(str(says)) for line in told if "phys_extent_size" in line] == (
+        [] if says is None else [True]
+    )
+    assert [line for line in told if "holds <lv> only" in line] == [
+        "ignored: <lvm_group> holds <lv> only, not <x>"
+    ]
+
+
+@pytest.mark.parametrize("name", ["raid_devices", "iterations", "iter_time"])
+def test_numbers_that_begin_at_1(name: str) -> None:
+    for number in (0, 1):
+        attribute = f'{name}="{number}"'
+        raid_disk = f'<raid><raid_disk name="/dev/md0" raid_level="1" {attribute}/></raid>'
+        _layout, told = read(f'{raid_disk}<crypt name="c" dev="/dev/a" {attribute}/>')
+        assert (f"{attribute} is no whole number of at least 1" in told) is (number == 0)
 
 
 @pytest.mark.parametrize(("text", "bytes_"), [("1GiB", 1024 * MIB), ("1025MiB", MIB)])

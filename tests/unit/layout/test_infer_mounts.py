@@ -59,6 +59,12 @@ def test_btrfs_without_subvolumes() -> None:
     assert boot == Filesystem(50, "/dev/vda1", "/boot", FilesystemType.BTRFS, fsck_pass=2)
 
 
+def test_findmnt_of_old_knows_no_subvolumes() -> None:
+    facts = with_fstab(with_layers(encrypted(), btrfs={}), f"{INNER} / btrfs defaults 0 0")
+    root = {"target": "/", "source": INNER, "fstype": "btrfs"}
+    assert subvolumes(dataclasses.replace(facts, findmnt={"filesystems": [root]})) == ()
+
+
 def test_what_is_mounted_again_is_a_line_of_fstab_only() -> None:
     facts = machine("debian-virtio-bios")
     lines = ("/dev/vda2 /again ext4 ro 1 2", "server:/x none nfs noauto 0 0")
