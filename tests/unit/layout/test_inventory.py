@@ -32,7 +32,8 @@ NAMES = {"uuid": "0A0A-1111", "label": "X root X", "partuuid": "AB-02", "partlab
     ],
 )
 def test_every_way_to_name_a_device(source: str) -> None:
-    inventory = take_inventory(with_lsblk(machine("debian-virtio-bios"), {"/dev/vda2": NAMES}))
+    changes = {"/dev/vda2": NAMES, "/dev/vda3": {"label": "X root"}}
+    inventory = take_inventory(with_lsblk(machine("debian-virtio-bios"), changes))
     found = inventory.partition(source)
     assert found is not None
     assert found.path == "/dev/vda2"
