@@ -85,6 +85,14 @@ def test_a_disk_by_rule(monkeypatch: pytest.MonkeyPatch) -> None:
     assert layout.partition_paths().keys() >= {"/dev/si/s-part2"}
 
 
+def test_uefi_without_a_line_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pending, "PENDING", frozenset((Feature("UEFI"),)))
+    document = GPT.format(section="", line=ESP_LINE).replace('num="3"', 'num="3" flags="esp"')
+    _layout, problems, warnings = read_layout(document, "f")
+    assert problems == ()
+    assert [warning.line for warning in warnings] == [1]
+
+
 def test_a_plain_layout_waits_for_nothing() -> None:
     layout, problems, warnings = read_layout(GPT.format(section="", line=""), "f")
     assert (problems, warnings) == ((), ())
