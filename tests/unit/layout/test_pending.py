@@ -54,8 +54,8 @@ def test_it_is_told_by_name(feature: str, monkeypatch: pytest.MonkeyPatch) -> No
     assert text in [warning.message for warning in warnings]
     with pytest.raises(DocumentInvalid) as caught:
         plan(layout, file="f")
-    assert [(problem.message, problem.line > 1) for problem in caught.value.problems] == [
-        (text, True)
+    assert [str(problem) for problem in caught.value.problems] == [
+        f"f:{9 if section else 11}: {text}"
     ]
 
 
