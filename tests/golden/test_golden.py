@@ -2,7 +2,8 @@
 
 A case is a folder with layout.xml, or facts.json (or the name of a machine of tests/machines in
 facts.from), or both; the cases whose names begin with `example-` take the layout of that name from
-schemas/examples, and those that begin with `row-` are the rows of the matrix. `pytest tests/golden --update-golden` writes the texts anew.
+schemas/examples, and those that begin with `row-` are the rows of the matrix.
+`pytest tests/golden --update-golden` writes the texts anew.
 """
 
 from __future__ import annotations
