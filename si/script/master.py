@@ -71,14 +71,13 @@ def is_hand_edited(text: str) -> bool:
 def _wiped(layout: Layout, content: Mapping[str, int]) -> Iterator[str]:
     yield "WIPES"
     for disk in layout.disks:
-        if disk.keeps_table:
-            for part in disk.rewritten:
-                yield f"  {_partition(disk, part, layout)}, of a disk whose table is kept"
-            continue
-        least = least_disk_bytes(disk, layout, content=content) // MIB
-        what = disk.device if disk.rule is None else f"{disk.rule}: {disk.device}"
-        yield f"  {what}, which must have {least} MiB at least; then ({disk.label}):"
-        yield from _table(disk, layout)
+        for part in disk.rewritten:
+            yield f"  {_partition(disk, part, layout)}, of a disk whose table is kept"
+        if not disk.keeps_table:
+            least = least_disk_bytes(disk, layout, content=content) // MIB
+            what = disk.device if disk.rule is None else f"{disk.rule}: {disk.device}"
+            yield f"  {what}, which must have {least} MiB at least; then ({disk.label}):"
+            yield from _table(disk, layout)
 
 
 def _kept(layout: Layout) -> Iterator[str]:
