@@ -24,6 +24,8 @@ COMMANDS = (
     "mkdhcpserver",
     "monitor",
     "mvimage",
+    "pcp",
+    "psh",
     "publish",
     "rmimage",
     "rollback",
