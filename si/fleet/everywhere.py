@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,6 +37,18 @@ class Pace:
 def known_clients(settings: Settings, range_text: str) -> tuple[Client, ...]:
     """The clients that a RANGE names. Raises RangeInvalid, NameInvalid, DocumentInvalid, and
     ClientUnknown for names that cluster.xml does not have, before anything is done to any."""
+    known, unknown = sort_clients(settings, range_text)
+    if unknown:
+        more = f" and {len(unknown) - _SHOWN} more" if len(unknown) > _SHOWN else ""
+        raise ClientUnknown(
+            f"not in {settings.cluster_xml}: {fold_names(unknown[:_SHOWN])}{more}",
+            hint="si-client list shows the known ones, si-client add makes more known",
+        )
+    return known
+
+
+def sort_clients(settings: Settings, range_text: str) -> tuple[tuple[Client, ...], tuple[str, ...]]:
+    """Those of a RANGE that cluster.xml has, and the names that it does not have."""
     cluster = load_cluster(settings)
     known: list[Client] = []
     unknown: list[str] = []
@@ -45,13 +57,7 @@ def known_clients(settings: Settings, range_text: str) -> tuple[Client, ...]:
             known.append(cluster.client(name))
         except ClientUnknown:
             unknown.append(name)
-    if unknown:
-        more = f" and {len(unknown) - _SHOWN} more" if len(unknown) > _SHOWN else ""
-        raise ClientUnknown(
-            f"not in {cluster.file}: {fold_names(unknown[:_SHOWN])}{more}",
-            hint="si-client list shows the known ones, si-client add makes more known",
-        )
-    return tuple(dict.fromkeys(known))
+    return tuple(dict.fromkeys(known)), tuple(unknown)
 
 
 def find_way(settings: Settings, *, user: str | None, connect_timeout_s: int) -> Way:
@@ -69,14 +75,16 @@ def run_everywhere(
 ) -> None:
     """Run `words(client)` for each, in their order, and give each end to `on_end`."""
 
-    def jobs() -> Iterator[Job]:
-        for client in clients:
-            yield Job(client.name, words(client), pace.timeout_s)
+    waiting = iter(clients)
+
+    def take() -> Job | None:
+        client = next(waiting, None)
+        return None if client is None else Job(client.name, words(client), pace.timeout_s)
 
     def then(job: Job, ended: Ended) -> None:
         on_end(outcome_of(job, ended))
 
-    FanOut(jobs(), then, fanout=pace.fanout).run()
+    FanOut(take, then, fanout=pace.fanout).run()
 
 
 def outcome_of(job: Job, ended: Ended) -> Outcome:

@@ -12,7 +12,7 @@ import contextlib
 import dataclasses
 import os
 import signal
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from time import monotonic
@@ -56,21 +56,20 @@ class Ended:
     dropped: int = 0
 
 
+Take = Callable[[], Job | None]
 Then = Callable[[Job, Ended], Job | None]
 
 
 class FanOut:
     """Runs jobs until there are no more, at most `fanout` at once.
 
-    jobs: asked for the next one only when that is about to start, so it may end early. then: gets
-    each end, and may give a job that takes the place of the one that ended. spacing_s: least time
-    between the starts of two that came from `jobs`.
+    take: gives the next one, when it can start at once; None when there is none now, and it is
+    asked again when one has ended. then: gets each end, and may give a job that takes the place of
+    the one that ended. spacing_s: least time between the starts of two that `take` gave.
     """
 
-    def __init__(
-        self, jobs: Iterator[Job], then: Then, *, fanout: int, spacing_s: float = 0
-    ) -> None:
-        self._jobs = jobs
+    def __init__(self, take: Take, then: Then, *, fanout: int, spacing_s: float = 0) -> None:
+        self._take = take
         self._then = then
         self._fanout = fanout
         self._spacing_s = spacing_s
@@ -88,17 +87,19 @@ class FanOut:
             self._fill()
             self._task.resume()
         finally:
-            self.stop()
+            self._is_stopped = True
+            self.hurry()
+            for timer in self._delayed:
+                timer.invalidate()
             for capture in self._running:
                 capture.kill()
 
-    def stop(self) -> bool:
-        """Start nothing more; what runs goes on. False when nothing runs."""
-        self._is_stopped = True
-        for timer in (self._spacer, *self._delayed):
-            if timer is not None:
-                timer.invalidate()
-        return bool(self._running)
+    def hurry(self) -> None:
+        """Wait no longer for the time of the next start."""
+        self._next_start = 0.0
+        if self._spacer is not None:
+            self._spacer.invalidate()
+            self._spacer = None
 
     def _fill(self) -> None:
         while len(self._running) + len(self._delayed) < self._fanout and not self._is_stopped:
@@ -107,7 +108,7 @@ class FanOut:
                 if self._spacer is None:
                     self._spacer = self._task.timer(early_s, _Timer(self._space_over))
                 return
-            job = next(self._jobs, None)
+            job = self._take()
             if job is None:
                 return
             self._next_start = monotonic() + self._spacing_s

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -20,8 +20,12 @@ def run(*jobs: Job, fanout: int = 8, spacing_s: float = 0) -> dict[str, Ended]:
     def then(job: Job, ended: Ended) -> None:
         ends[job.key] = ended
 
-    FanOut(iter(jobs), then, fanout=fanout, spacing_s=spacing_s).run()
+    FanOut(taking(iter(jobs)), then, fanout=fanout, spacing_s=spacing_s).run()
     return ends
+
+
+def taking(jobs: Iterator[Job]) -> Callable[[], Job | None]:
+    return lambda: next(jobs, None)
 
 
 def sh(key: str, text: str, **given: float) -> Job:
@@ -64,7 +68,7 @@ def test_no_more_than_fanout_at_once_and_the_next_one_is_asked_for_late() -> Non
         nonlocal ended
         ended += 1
 
-    FanOut(jobs(), then, fanout=3).run()
+    FanOut(taking(jobs()), then, fanout=3).run()
     assert (begun, ended, most) == (9, 9, 3)
 
 
@@ -75,7 +79,8 @@ def test_a_follower_takes_the_place_of_the_one_before() -> None:
         order.append(job.key)
         return Job("a2", ("true",), delay_s=0.05) if job.key == "a" else None
 
-    FanOut(iter([Job("a", ("true",)), Job("b", ("true",))]), then, fanout=1).run()
+    jobs = iter([Job("a", ("true",)), Job("b", ("true",))])
+    FanOut(taking(jobs), then, fanout=1).run()
     assert order == ["a", "a2", "b"]
 
 
@@ -87,7 +92,7 @@ def test_starts_are_spaced() -> None:
             starts.append(time.monotonic())
             yield Job(str(number), ("true",))
 
-    FanOut(jobs(), lambda _, __: None, fanout=4, spacing_s=0.2).run()
+    FanOut(taking(jobs()), lambda _, __: None, fanout=4, spacing_s=0.2).run()
     gaps = [after - before for before, after in pairwise(starts)]
     assert min(gaps) >= 0.19
 
@@ -102,6 +107,6 @@ def test_an_exception_ends_all(tmp_path: Path, raised: type[BaseException]) -> N
 
     jobs = [Job("short", ("true",)), sh("long", f"echo $$ >{pid}; exec sleep 1000")]
     with pytest.raises(raised):
-        FanOut(iter(jobs), then, fanout=2).run()
+        FanOut(taking(iter(jobs)), then, fanout=2).run()
     assert not Path(f"/proc/{pid.read_text().strip()}").exists()
     assert run(Job("after", ("true",)))["after"].exit_code == 0
