@@ -27,6 +27,7 @@ COMMANDS = (
     "pcp",
     "psh",
     "publish",
+    "pushupdate",
     "rmimage",
     "rollback",
     "server",

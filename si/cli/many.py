@@ -16,6 +16,8 @@ from si.fleet.merge import merge_outputs, split_output
 from si.fleet.outcome import Ending, Outcome
 
 DEFAULT_FANOUT = 32
+MAX_FANOUT = 256
+"""Each client takes three file descriptors, and a process may mostly have 1024."""
 CONNECT_TIMEOUT_S = 15
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
 
@@ -43,7 +45,7 @@ def ssh_options(*, timeout_s: int | None) -> Callable[[Callable[..., Any]], Call
     options = [
         click.option(
             "--fanout",
-            type=click.IntRange(1, 1024),
+            type=click.IntRange(1, MAX_FANOUT),
             metavar="N",
             default=DEFAULT_FANOUT,
             help=f"How many clients at once [{DEFAULT_FANOUT}].",
@@ -94,7 +96,8 @@ def chosen_clients(
 class Tally:
     """Counts ends, and shows the count on a terminal while clients are still at work."""
 
-    def __init__(self, clients: int) -> None:
+    def __init__(self, clients: int, *, fine: tuple[int, ...] = (0,)) -> None:
+        self._fine = fine
         self.outcomes: list[Outcome] = []
         self._clients = clients
         self._is_shown = sys.stderr.isatty()
@@ -102,7 +105,7 @@ class Tally:
     @property
     def failed(self) -> list[str]:
         """Names of those that did not end well, in the order of their names."""
-        return sorted(o.client for o in self.outcomes if o.ending is not Ending.DONE)
+        return sorted(o.client for o in self.outcomes if o.exit_code not in self._fine)
 
     def add(self, outcome: Outcome) -> None:
         """One more has ended."""
