@@ -1,4 +1,4 @@
-"""si-updateclient against a real rsync daemon, on a file tree of its own."""
+"""si-updateclient --live against a real rsync daemon, on a file tree of its own."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def make_image(tree: Path) -> None:
 
 
 def update(program: Program, client: Path, *words: str) -> Ended:
-    return program("updateclient", "--root", client, *words)
+    return program("updateclient", "--live", "--root", client, *words)
 
 
 def settle(program: Program, client: Path) -> None:
