@@ -13,14 +13,9 @@ import pytest
 
 from scripts.lab.specimens import FOLDER
 from si.client.excludes import DEFAULT_LIST
-from tests.integration.client_kit import Ended, Program, build_program, rsync
+from tests.integration.client_kit import Ended, Program, rsync
 from tests.integration.installed_kit import OLD, copy_tree, install, make_published, put
 from tests.integration.server_kit import Server, running_server, wait_until
-
-
-@pytest.fixture(scope="module")
-def program(tmp_path_factory: pytest.TempPathFactory) -> Program:
-    return build_program(tmp_path_factory.mktemp("program"))
 
 
 @pytest.fixture(scope="module")

@@ -17,16 +17,10 @@ from tests.integration.client_kit import (
     DEADLINE_S,
     Program,
     answers,
-    build_program,
     free_port,
     rsync,
     wait_until,
 )
-
-
-@pytest.fixture(scope="module")
-def program(tmp_path_factory: pytest.TempPathFactory) -> Program:
-    return build_program(tmp_path_factory.mktemp("program"))
 
 
 @pytest.fixture

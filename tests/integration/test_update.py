@@ -12,23 +12,23 @@ from pathlib import Path
 import pytest
 
 from scripts.lab.specimens import FOLDER
-from tests.integration import version_kit
-from tests.integration.client_kit import Ended, Program, build_program
-from tests.integration.installed_kit import OLD, copy_tree, install, make_published, put
+from tests.integration.client_kit import Program
+from tests.integration.installed_kit import (
+    copy_tree,
+    install,
+    is_clean,
+    make_two_versions,
+    put,
+    snapshot,
+    update,
+)
 from tests.integration.server_kit import Server, running_server
-
-
-@pytest.fixture(scope="module")
-def program(tmp_path_factory: pytest.TempPathFactory) -> Program:
-    return build_program(tmp_path_factory.mktemp("program"))
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server with web@1, and web@2 that differs in every way."""
-    settings = make_published(tmp_path_factory.mktemp("site"))
-    change_image(version_kit.tree_of(settings))
-    version_kit.publish(settings)
+    settings = make_two_versions(tmp_path_factory.mktemp("site"))
     with running_server(settings, "--only", "http,rsync") as running:
         yield running
 
@@ -42,48 +42,6 @@ def installed(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def client(installed: Path, tmp_path: Path) -> Path:
     return copy_tree(installed, tmp_path / "tree")
-
-
-def change_image(tree: Path) -> None:
-    """What an administrator may do to an image between two versions."""
-    put(tree / "usr/d0/f000", "other contents")
-    (tree / "usr/d1/f001").chmod(0o4755)
-    os.chown(tree / "usr/d2/f002", 12, 34)
-    os.utime(tree / "usr/d3/f003", (OLD, OLD))
-    (tree / "usr/d4/f004").unlink()
-    shutil.rmtree(tree / "usr/d5")
-    put(tree / "usr/new/deep/file", "new")
-    (tree / "usr/new/second").hardlink_to(tree / "usr/new/deep/file")
-    (tree / "usr/new/link").symlink_to("deep/file")
-    shutil.rmtree(tree / "usr/d6")
-    put(tree / "usr/d6", "a file now")
-    (tree / "usr/d7/f007").unlink()
-    put(tree / "usr/d7/f007/inside", "a folder now")
-    (tree / "usr/d8/f008").unlink()
-    (tree / "usr/d8/f008").symlink_to("f020")
-    (tree / "usr/large0").write_bytes(os.urandom(6 << 20))
-    specimens = tree / FOLDER
-    put(specimens / "links/first", "written anew")
-    os.removexattr(specimens / "acl-and-xattr", "user.origin")
-    os.setxattr(specimens / "xattr", "user.more", b"")
-    subprocess.run(["setfacl", "-d", "-x", "u:1000", specimens / "acl-default"], check=True)
-    (specimens / "sparse-large").unlink()
-    with (specimens / "sparse-large").open("wb") as file:
-        file.truncate(50 << 20)
-        file.seek(20 << 20)
-        file.write(b"in the middle")
-
-
-def update(program: Program, client: Path, *words: str) -> Ended:
-    return program("updateclient", "--root", client, "--no-bootloader", *words)
-
-
-def is_clean(program: Program, client: Path, *words: str) -> None:
-    """An audit that reads every file finds nothing, nor does another update."""
-    audit = program("audit", "--root", client, "--full", *words)
-    assert (audit.code, audit.stdout) == (0, ""), audit.stderr
-    dry = update(program, client, "--dry-run", *words)
-    assert (dry.code, dry.stdout) == (0, ""), dry.stderr
 
 
 def test_from_one_version_to_the_next_and_back(program: Program, client: Path) -> None:
@@ -137,15 +95,6 @@ def test_a_dry_run_says_exactly_what_a_run_then_does(
     [line] = done.lines
     assert line.startswith("web@1: 27 added, 7 changed, 4 removed, ")
     is_clean(program, client, "--image", "web@1")
-
-
-def snapshot(tree: Path) -> dict[str, tuple[int, ...]]:
-    found: dict[str, tuple[int, ...]] = {}
-    for path in tree.rglob("*"):
-        if path.parts[len(tree.parts)] != "run":
-            about = path.lstat()
-            found[str(path)] = (about.st_ino, about.st_mode, about.st_mtime_ns, about.st_size)
-    return found
 
 
 def test_what_is_protected_stays(program: Program, client: Path) -> None:
@@ -252,22 +201,6 @@ def test_a_read_only_file_system(program: Program, client: Path) -> None:
         assert snapshot(client) == before
     finally:
         subprocess.run(["umount", client / "usr/d0"], check=True)
-
-
-def test_a_spoiled_pack_changes_nothing(program: Program, server: Server, client: Path) -> None:
-    pack = version_kit.version(server.settings, 2).path / "image.tar.zst"
-    whole = pack.read_bytes()
-    before = snapshot(client)
-    try:
-        for spoiled in (bytes(len(whole)), whole[: len(whole) // 2]):
-            pack.chmod(0o644)
-            pack.write_bytes(spoiled)
-            refused = update(program, client, "--yes")
-            assert refused.code in (33, 61), refused.stderr
-            assert snapshot(client) == before
-    finally:
-        pack.write_bytes(whole)
-    assert update(program, client, "--yes").code == 0
 
 
 def test_refusals(program: Program, server: Server, client: Path) -> None:

@@ -16,16 +16,10 @@ from tests.integration.client_kit import (
     Ended,
     ImageServer,
     Program,
-    build_program,
     image_server,
 )
 
 OLD = 1_600_000_000
-
-
-@pytest.fixture(scope="module")
-def program(tmp_path_factory: pytest.TempPathFactory) -> Program:
-    return build_program(tmp_path_factory.mktemp("program"))
 
 
 @pytest.fixture
