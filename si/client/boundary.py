@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -18,6 +19,7 @@ from si.errors import SIError
 EXIT_INTERNAL = 1
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
+EXIT_UNREAD = 141
 
 Arguments = argparse.Namespace
 
@@ -35,7 +37,13 @@ def run_command(
         return stop.code if isinstance(stop.code, int) else EXIT_USAGE
     _set_up_logging(given)
     try:
-        return call(Places(given.root.absolute()), given)
+        code = call(Places(given.root.absolute()), given)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        # `| head` has read enough. What is left in the buffer must not be tried again at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_UNREAD
     except KeyboardInterrupt:
         print(f"{name}: interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED

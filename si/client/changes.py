@@ -52,13 +52,16 @@ def plan_changes(
     differences: Mapping[bytes, Difference],
     protection: Protection,
     overlaid: frozenset[bytes],
+    absent: frozenset[bytes] = frozenset(),
 ) -> Work:
     """The work that `differences` (by path, none of them protected) ask for.
 
-    overlaid: paths that an override has, so that they are not the image's business. Raises
-    ManifestInvalid.
+    overlaid: paths that an override has, so that they are not the image's business; absent: those
+    of them that are no directory here, and so must be made where the image has something in them.
+    Raises ManifestInvalid.
     """
-    planner = _Planner(reader, differences, protection, overlaid)
+    planner = _Planner(reader, differences, protection, overlaid - absent)
+    planner.absent = absent
     for path, line in reader.entries():
         planner.look_at(path, line)
     return planner.finish()
@@ -105,6 +108,7 @@ class _Planner:
         self._differences = differences
         self._protection = protection
         self._overlaid = overlaid
+        self.absent: frozenset[bytes] = frozenset()
         self._changes: list[Change] = []
         self._touched = {_parent(path) for path, one in differences.items() if _is_extra(one)}
         self._folders: dict[bytes, bytes] = {}
@@ -122,6 +126,8 @@ class _Planner:
         is_first = path in self._reader.first_names
         is_new = bool(self._new) and path.startswith(self._new + b"/")
         difference = self._differences.get(path)
+        if path in self.absent and line.startswith(b"d "):
+            difference = Difference(path, True, (MISSING,))
         if not (is_new or is_first or difference or line.startswith(b"h ")):
             return
         record = self._reader.read(line)
@@ -143,7 +149,8 @@ class _Planner:
         found = [path for path in self._touched if path in self._folders]
         folders = (self._reader.read(self._folders[path]) for path in sorted(found))
         extra = tuple(one for one in self._differences.values() if _is_extra(one))
-        kept = tuple(folder for folder in folders if folder.path not in self._overlaid)
+        overlaid = self._overlaid | self.absent
+        kept = tuple(folder for folder in folders if folder.path not in overlaid)
         return Work(tuple(self._changes), kept, extra)
 
     def _further_name(self, record: Record, difference: Difference | None, *, is_new: bool) -> None:

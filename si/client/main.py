@@ -134,6 +134,7 @@ def run_updateclient(words: Sequence[str]) -> int:
             as_json=given.json,
             with_boot_menu=not given.no_bootloader,
             with_space_check=not given.no_space_check,
+            restarts_services=given.restart_services,
             explained=given.explain,
         )
         return update_client(places, options)
@@ -163,6 +164,11 @@ def _update_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--no-space-check", action="store_true", help="go on where space seems too small"
+    )
+    parser.add_argument(
+        "--restart-services",
+        action="store_true",
+        help="restart the services that run what was replaced",
     )
     parser.add_argument("--json", action="store_true", help="print what changes as JSON")
     _add_doing(parser, "list what would change; exit code 4 if anything would")

@@ -14,6 +14,7 @@ import logging
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Union
 
 from si.client.ask import Progress, confirm
@@ -24,6 +25,9 @@ from si.client.identity import Identity, load_identity, write_identity
 from si.client.places import Places
 from si.client.plan import Plan
 from si.client.rules import Protection
+from si.client.run_hooks import POST_UPDATE, PRE_UPDATE, run_hooks
+from si.client.server import Update
+from si.client.services import Services, find_services, restart_services
 from si.client.space import check_space
 from si.client.update_report import question, show
 from si.client.wanted import Answer, Wanted, ask_server
@@ -53,6 +57,7 @@ class UpdateOptions:
     as_json: bool = False
     with_boot_menu: bool = True
     with_space_check: bool = True
+    restarts_services: bool = False
     explained: str | None = None
     """A path of which only the protection is wanted."""
 
@@ -77,10 +82,12 @@ def update_client(places: Places, options: UpdateOptions) -> int:
                 return 0
             plan = source.make_plan(with_boot_menu=options.with_boot_menu)
             is_needed = bool(plan.items) or plan.needs_menu
+            services = Services()
             if not options.is_dry_run:
-                _bring(places, plan, options)
+                services = _bring(places, plan, answer.update, options)
                 _remember(places, identity, answer, plan)
         show(plan, answer.update, is_dry_run=options.is_dry_run, as_json=options.as_json)
+        _renew(services, options)
     return EXIT_DIFFERS if options.is_dry_run and is_needed else 0
 
 
@@ -109,14 +116,29 @@ def _open_source(places: Places, answer: Answer, options: UpdateOptions) -> Iter
         yield VersionSource(places, answer, reader, options.excludes)
 
 
-def _bring(places: Places, plan: Plan, options: UpdateOptions) -> None:
+def _bring(places: Places, plan: Plan, update: Update, options: UpdateOptions) -> Services:
+    """Do what the plan says. Gives the services that still run what is no longer there."""
     _refuse_ruin(plan)
     plan.check()
     if options.with_space_check:
         check_space(plan.items, places.root, keeps_old=plan.keeps_old)
-    if plan.items or plan.needs_menu:
-        confirm(question(plan), yes=options.yes)
-        _apply(plan, places)
+    if not plan.items and not plan.needs_menu:
+        return Services()
+    confirm(question(plan), yes=options.yes)
+    run_hooks(places, PRE_UPDATE, update, plan.items, version=plan.version)
+    _apply(plan, places)
+    run_hooks(places, POST_UPDATE, update, plan.items, version=plan.version)
+    return find_services(Path("/proc"), plan.items) if places.root == Path("/") else Services()
+
+
+def _renew(services: Services, options: UpdateOptions) -> None:
+    """Restart services, or say which run what is no longer there."""
+    if services.to_reboot:
+        _log.info("only a reboot renews %s", ", ".join(services.to_reboot))
+    if options.restarts_services:
+        restart_services(services)
+    elif services.stale:
+        _log.info("not restarted, and running what was replaced: %s", ", ".join(services.stale))
 
 
 def _refuse_ruin(plan: Plan) -> None:

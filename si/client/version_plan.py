@@ -64,14 +64,15 @@ class VersionSource:
         places = self._places
         overlaid = list_overrides(self._answer.update, self.guarding)
         scope = make_scope(places, self.guarding, overlaid)
-        work = self._find_work(scope)
+        work = self._find_work(scope, frozenset(_absent_folders(overlaid, scope.top)))
         with Folders(scope.top) as folders:
             removals = tuple(_list_extra(folders, work))
             covered = tuple(_list_covered(folders, work, scope.protection))
         items = [_as_item(change) for change in work.changes]
         items += [_as_removal(removal) for removal in (*removals, *covered)]
         items += preview_overrides(overlaid, places.root)
-        items.sort(key=lambda item: item.path)
+        by_path = {item.path: item for item in items}
+        items = [by_path[path] for path in sorted(by_path)]
         name = self._answer.version
         needs_menu = with_boot_menu and (touches_boot(items) or is_menu_pending(places))
         job = self._job(scope, work, removals)
@@ -85,7 +86,7 @@ class VersionSource:
             check=lambda: _check(job),
         )
 
-    def _find_work(self, scope: Scope) -> Work:
+    def _find_work(self, scope: Scope, absent: frozenset[bytes]) -> Work:
         differences: dict[bytes, Difference] = {}
         for found in compare_trees(self._reader, scope):
             assert isinstance(found, Difference)
@@ -93,7 +94,7 @@ class VersionSource:
                 differences[found.path] = found
         if not differences:
             return Work((), (), ())
-        return plan_changes(self._reader, differences, scope.protection, scope.overlaid)
+        return plan_changes(self._reader, differences, scope.protection, scope.overlaid, absent)
 
     def _job(self, scope: Scope, work: Work, removals: tuple[Removal, ...]) -> Job:
         name = self._answer.version
@@ -175,6 +176,15 @@ def _as_removal(removal: Removal) -> Item:
 def _is_folder(folders: Folders, change: Change) -> bool:
     about = look_at(folders.place(change.path))
     return about is not None and stat.S_ISDIR(about.st_mode)
+
+
+def _absent_folders(overlaid: Overlaid, top: bytes) -> Iterator[bytes]:
+    """Directories of overrides that are none here."""
+    for items in overlaid.held:
+        for item in items:
+            place = top + b"/" + item.path
+            if item.is_directory and (os.path.islink(place) or not os.path.isdir(place)):  # noqa: PTH112, PTH114 - bytes
+                yield b"/" + item.path
 
 
 def _name(path: bytes) -> bytes:

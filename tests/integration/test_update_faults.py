@@ -23,7 +23,7 @@ from tests.integration.installed_kit import (
 from tests.integration.server_kit import Server, running_server
 
 KILLED_AT = Path(__file__).with_name("killed_at.py")
-POINTS = 24
+POINTS = 16
 
 
 @pytest.fixture(scope="module")

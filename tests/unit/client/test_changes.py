@@ -44,7 +44,11 @@ def extra(path: str) -> Difference:
 
 
 def plan(
-    records: list[Record], *differences: Difference, excludes: str = "", overlaid: str = ""
+    records: list[Record],
+    *differences: Difference,
+    excludes: str = "",
+    overlaid: str = "",
+    absent: str = "",
 ) -> Work:
     ordered = sorted([folder("/"), *records], key=lambda record: sort_key(record.path))
     head = Head("web", 1, "2026-11-21T12:00:00Z", "", FileSum(1, SUM), None, 1, 1, len(ordered), 1)
@@ -53,7 +57,8 @@ def plan(
         ManifestReader(io.BytesIO(data), "manifest"),
         {one.path: one for one in differences},
         Protection(parse_rules(excludes, "list")),
-        frozenset(word.encode() for word in overlaid.split()),
+        frozenset(overlaid.encode().split()),
+        frozenset(absent.encode().split()),
     )
 
 
@@ -140,6 +145,17 @@ def test_a_protected_further_name_is_left_alone() -> None:
     records = [file("/a"), folder("/keep"), further("/keep/b", "/a"), further("/z", "/a")]
     work = plan(records, changed("/a", "contents"), excludes="/keep\n")
     assert told(work) == [(WRITE, "/a"), (LINK, "/z")]
+
+
+def test_a_directory_of_an_override_is_made_for_what_the_image_has_in_it() -> None:
+    records = [folder("/o"), folder("/o/p"), file("/o/p/mine"), file("/o/p/own"), file("/o/z")]
+    missed = (missing("/o/p/own"), missing("/o/z"))
+    work = plan(records, *missed, overlaid="/o /o/p /o/p/mine", absent="/o /o/p")
+    assert told(work) == [(MAKE, "/o"), (MAKE, "/o/p"), (WRITE, "/o/p/own"), (WRITE, "/o/z")]
+    assert times(work) == ["/"]
+    assert told(plan(records, *missed, overlaid="/o /o/p /o/p/mine")) == [
+        (WRITE, "/o/p/own"), (WRITE, "/o/z"),
+    ]  # fmt: skip
 
 
 def test_directories_that_lose_something_get_their_times_back() -> None:
