@@ -195,9 +195,7 @@ class Story:
 
     def patch(self) -> None:
         """Install a package in the image, change and remove files, publish it."""
-        with self.report.phase(
-            "patch", f"si-chroot --publish {IMAGE}: changes, removals"
-        ):
+        with self.report.phase("patch", f"si-chroot --publish {IMAGE}: changes, removals"):
             patch.patch_image(self.site)
 
     def update(self) -> None:

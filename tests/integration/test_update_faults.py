@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from si.version.signature import sign
 from tests.integration import version_kit
 from tests.integration.client_kit import Program
 from tests.integration.installed_kit import (
@@ -117,3 +119,40 @@ def test_a_machine_without_zstd(program: Program, server: Server, client: Path) 
     assert done.returncode == 19, done.stderr
     assert b"zstd is not installed" in done.stderr
     assert snapshot(client) == before
+
+
+@pytest.mark.parametrize(
+    ("record", "change", "code", "said"),
+    [
+        (rb"(f .*) [0-9a-f]{64} (.*/usr/d0/f000 )", rb"\1 " + b"0" * 64 + rb" \2", 61, "not what"),
+        (rb"(f .*/usr/large0 )\d+:\d+", rb"\g<1>0:600", 61, "not what"),
+        (rb"(f .*/usr/d0/f000 )\d+:\d+", rb"\g<1>1:99999999", 63, "outside of the pack"),
+        (rb"(f \d+ \d+ \d+ \d+) \d+ (.*/usr/large0 )", rb"\1 5000000000000 \2", 27, "needs 5.0 TB"),
+        (rb"(f .*/usr/d0/f)000 ", rb"\1%2F000 ", 63, "not how a name is written"),
+        (rb"(f .*) /usr/d0/f000 ", rb"\1 /usr/d0/../../x ", 63, ""),
+    ],
+)
+def test_a_signed_manifest_that_lies(
+    program: Program,
+    server: Server,
+    client: Path,
+    record: bytes,
+    change: bytes,
+    code: int,
+    said: str,
+) -> None:
+    """The site's own word is doubted as well: nothing is changed by a manifest that is wrong."""
+    version = version_kit.version(server.settings, 2).path
+    true, signature = ((version / name).read_bytes() for name in ("manifest", "manifest.sig"))
+    lie, count = re.subn(rb"(?m)^" + record, change, true)
+    assert count == 1, "no such line"
+    before = snapshot(client)
+    try:
+        (version / "manifest").write_bytes(lie)
+        (version / "manifest.sig").write_bytes(sign(server.settings, lie))
+        refused = update(program, client, "--yes")
+        assert (refused.code, said in refused.stderr) == (code, True), refused.stderr
+        assert snapshot(client) == before
+    finally:
+        (version / "manifest").write_bytes(true)
+        (version / "manifest.sig").write_bytes(signature)
