@@ -66,7 +66,7 @@ def test_the_script_is_the_one_that_was_read(name: str, update_golden: bool) -> 
 def test_the_script_is_clean_shell(name: str) -> None:
     path = HERE / name / "expected.master"
     assert shutil.which("shellcheck"), "install the package shellcheck"
-    for argv in (("sh", "-n"), ("busybox", "sh", "-n"), SHELLCHECK):
+    for argv in (("dash", "-n"), ("busybox", "sh", "-n"), SHELLCHECK):
         done = subprocess.run([*argv, str(path)], capture_output=True, text=True)
         assert done.returncode == 0, done.stdout + done.stderr
 
