@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import stat
 
+from si.client.attributes import read_xattrs
 from si.client.folders import Place
 from si.version.record import SYMLINK, Record
 
@@ -46,12 +47,7 @@ def _own(handle: str, about: os.stat_result, record: Record) -> None:
 
 def _set_xattrs(handle: str, record: Record) -> bool:
     """Gives whether anything was changed."""
-    try:
-        names = os.listxattr(handle)
-    except OSError:
-        names = []  # a file system without attributes: it says so again where there are any to set
-    wanted = dict(record.xattrs)
-    present = {os.fsencode(name): os.getxattr(handle, name) for name in names}
+    wanted, present = dict(record.xattrs), dict(read_xattrs(handle, follow_symlinks=True))
     for name in present.keys() - wanted.keys():
         os.removexattr(handle, name)
     for name, value in wanted.items():

@@ -66,7 +66,7 @@ class Staging:
 
     def put(self, change: Change) -> None:
         """Give what was made its own name, in one step, whatever has that name now."""
-        path = self._names.pop(change.path)
+        path = self._names[change.path]
         new, name = self._folders.place(path), change.path.rpartition(b"/")[2]
         there = look_at(Place(new.folder, name))
         was_folder = there is not None and stat.S_ISDIR(there.st_mode)
@@ -80,6 +80,7 @@ class Staging:
             _swap(new, name)
         else:
             os.rename(new.name, name, src_dir_fd=new.folder, dst_dir_fd=new.folder)
+        del self._names[change.path]
 
     def link(self, change: Change) -> None:
         """Make the path of `change` a further name of its source, which is in its place."""
@@ -97,9 +98,10 @@ class Staging:
             os.close(folder)
         self._names[change.path] = hidden
         self.put(change)
-        with contextlib.suppress(FileNotFoundError):
-            # Two names of one file: rename(2) leaves both.
-            os.unlink(place.name, dir_fd=place.folder)
+        if hidden not in self.retired:
+            # rename(2) leaves both names where they are of one file already.
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(place.name, dir_fd=place.folder)
 
     def dress(self, place: Place, record: Record) -> None:
         """`dress`, by what the file system there keeps."""

@@ -120,6 +120,20 @@ def test_what_is_protected_stays(program: Program, client: Path) -> None:
     is_clean(program, client, "--exclude", "/usr/large1")
 
 
+def test_links_that_are_none_any_more(program: Program, client: Path) -> None:
+    links = client / FOLDER / "links"
+    (links / "second").unlink()
+    put(links / "second/inside/deep", "a directory in place of a further name")
+    (links / "pair-a").unlink()
+    shutil.copy2(links / "pair-b", links / "pair-a")
+    (client / FOLDER / "large-too").unlink()
+    (client / "usr/d0/f000").unlink()
+    (client / "usr/d0/f000").hardlink_to(client / "usr/d0/f012")
+    done = update(program, client, "--yes", "--image", "web@1")
+    assert done.code == 0, done.stderr
+    is_clean(program, client, "--image", "web@1")
+
+
 def test_nothing_is_written_through_a_link(program: Program, client: Path, tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     shutil.move(client / "usr/d0", outside)
