@@ -17,6 +17,7 @@ from scripts.bench.install import install_rows
 from scripts.bench.publish import publish_rows
 from scripts.bench.row import Row
 from scripts.bench.swarm import swarm_rows
+from scripts.bench.update import update_rows
 from si.errors import SIError
 from si.system.run import run
 
@@ -27,6 +28,7 @@ SUBJECTS: dict[str, Callable[[Path], list[Row]]] = {
     "install": install_rows,
     "publish": publish_rows,
     "swarm": swarm_rows,
+    "update": update_rows,
 }
 IN_MEMORY = frozenset(("capture",))
 FOLDER = Path("build/bench").resolve()
@@ -53,11 +55,11 @@ def main() -> int:
         print(f"bench: error: {error.message}\nhint: {error.hint}", file=sys.stderr)
         return 1
     OUTPUT.write_text(json.dumps([row.as_json() for row in rows], indent=1) + "\n")
-    print(f"\n{'row':<16} {'value':>8} {'bound':>8}  {'unit':<6} against")
+    print(f"\n{'row':<18} {'value':>8} {'bound':>8}  {'unit':<6} against")
     for row in rows:
         verdict = "" if row.met else "   MISSED"
         print(
-            f"{row.name:<16} {row.value:>8.2f} {row.bound:>8.2f}  {row.unit:<6} {row.peer}{verdict}"
+            f"{row.name:<18} {row.value:>8.2f} {row.bound:>8.2f}  {row.unit:<6} {row.peer}{verdict}"
         )
     return 0 if all(row.met for row in rows) else 1
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from scripts.bench.row import Row, ratio_row, seconds_of
 from si.errors import CommandFailed
@@ -24,12 +25,19 @@ AGAIN_BOUND = 1.3
 FACTS = Path(__file__).parents[2] / "tests/machines/debian-virtio-bios.json"
 
 
+class Daemon(NamedTuple):
+    """Where an rsync daemon listens, and its process."""
+
+    port: int
+    pid: int
+
+
 def capture_rows(folder: Path) -> list[Row]:
     """Rows capture-first and capture-again: medians of interleaved pairs."""
     tree = ensure_tree(folder / "tree")
-    with offered_tree(tree, folder) as port:
-        first = _measure(folder, port, again=False)
-        again = _measure(folder, port, again=True)
+    with offered_tree(tree, folder) as daemon:
+        first = _measure(folder, daemon.port, again=False)
+        again = _measure(folder, daemon.port, again=True)
     peer = "rsync -aHAXS --numeric-ids --delete"
     return [
         ratio_row("capture-first", *first, FIRST_BOUND, peer),
@@ -75,8 +83,8 @@ def ensure_tree(tree: Path) -> Path:
 
 
 @contextmanager
-def offered_tree(tree: Path, folder: Path) -> Iterator[int]:
-    """An rsync daemon that offers `tree` as a prepared golden client does; its port."""
+def offered_tree(tree: Path, folder: Path) -> Iterator[Daemon]:
+    """An rsync daemon that offers `tree` as a prepared golden client does."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port: int = free.getsockname()[1]
@@ -90,7 +98,7 @@ def offered_tree(tree: Path, folder: Path) -> Iterator[int]:
                      "--address=127.0.0.1"])  # fmt: skip
     try:
         wait_for(port)
-        yield port
+        yield Daemon(port, process.pid)
     finally:
         process.terminate()
         process.wait()

@@ -21,6 +21,7 @@ _MODULES = (
     "names_check.py",
     "system/__init__.py",
     "system/run.py",
+    "system/exchange.py",
     "version/__init__.py",
     "version/manifest.py",
     "version/record.py",

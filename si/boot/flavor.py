@@ -25,8 +25,8 @@ from si.boot.modules import parse_names
 from si.config import Settings
 from si.data import data_path
 from si.errors import FlavorBuildFailed, FlavorNotFound, NoSpace, PrivilegeMissing
-from si.image.swap import exchange
 from si.names_check import check_name
+from si.system.exchange import exchange
 from si.system.run import find_tool, run
 from si.version.signature import INSTALL, ensure_public_key
 from si.version.signed import NAMESPACE, allowed_signers

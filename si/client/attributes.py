@@ -14,13 +14,15 @@ _XFS_ACL_PREFIX = "trusted.SGI_ACL_"
 """XFS shows root each ACL a second time, under a name of its own."""
 
 
-def read_xattrs(place: bytes) -> tuple[tuple[bytes, bytes], ...]:
+def read_xattrs(
+    place: bytes | str, *, follow_symlinks: bool = False
+) -> tuple[tuple[bytes, bytes], ...]:
     """(name, value) of each extended attribute, sorted; none where the file system has none.
 
     Raises OSError, also for an attribute that goes between being listed and being read.
     """
     try:
-        names = os.listxattr(place, follow_symlinks=False)
+        names = os.listxattr(place, follow_symlinks=follow_symlinks)
     except OSError as error:
         if error.errno in _NO_ATTRIBUTES:
             return ()
@@ -29,7 +31,7 @@ def read_xattrs(place: bytes) -> tuple[tuple[bytes, bytes], ...]:
         return ()
     return tuple(
         sorted(
-            (os.fsencode(name), os.getxattr(place, name, follow_symlinks=False))
+            (os.fsencode(name), os.getxattr(place, name, follow_symlinks=follow_symlinks))
             for name in names
             if not name.startswith(_XFS_ACL_PREFIX)
         )

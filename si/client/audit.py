@@ -10,23 +10,19 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from si.client.audit_report import Report
-from si.client.comparison import Scope, compare_trees, has_below
+from si.client.comparison import compare_trees
 from si.client.differences import ATTRIBUTES, CHANGED, MISSING, MODE, OWNER, Difference
-from si.client.excludes import folders_with_protected
 from si.client.explain import explain_path
-from si.client.guard import Guarding, gather_rules
+from si.client.guard import Guarding
 from si.client.identity import load_identity
 from si.client.itemize import Item
-from si.client.mounts import COARSE_TYPES
-from si.client.overlaid import Overlaid, list_overrides, without_top
-from si.client.passes import preview
+from si.client.overlaid import Overlaid, list_overrides, preview_overrides
 from si.client.places import Places
 from si.client.published import open_version
 from si.client.rules import Protection
-from si.client.surroundings import find_mounts
+from si.client.scope import guard_against, make_scope
 from si.client.wanted import Wanted, ask_server
 from si.errors import PrivilegeMissing
 from si.version.stream import ManifestReader
@@ -59,9 +55,7 @@ def audit_client(places: Places, options: AuditOptions) -> int:
         raise PrivilegeMissing("an audit needs root: it reads everybody's files")
     answer = ask_server(load_identity(places.identity), options.wanted)
     with open_version(answer.server, answer.version, places.site_key) as reader:
-        guarding = gather_rules(
-            places, options.excludes, lambda path: not has_below(reader, os.fsencode(path))
-        )
+        guarding = guard_against(places, reader, options.excludes)
         if options.explained is not None:
             print(explain_path(places, Protection(guarding.rules), options.explained))
             return 0
@@ -85,20 +79,8 @@ def _find(
     overlaid: Overlaid,
     options: AuditOptions,
 ) -> Iterator[Difference]:
-    folders = folders_with_protected(guarding.rules)
-    scope = Scope(
-        top=_top(places),
-        protection=Protection(guarding.rules),
-        churning=frozenset(b"/" + path if path != b"." else b"/" for path in folders),
-        overlaid=frozenset(b"/" + item.path for items in overlaid.held for item in items),
-        coarse=_coarse_devices(places.root),
-        with_contents=options.with_contents,
-    )
-    for number, work in enumerate(overlaid.passes):
-        later = {item.path for items in overlaid.held[number + 1 :] for item in items}
-        for item in without_top(preview(work, places.root)):
-            if item.path not in later:
-                yield _of_override(item)
+    scope = make_scope(places, guarding, overlaid, with_contents=options.with_contents)
+    yield from map(_of_override, preview_overrides(overlaid, places.root))
     found = compare_trees(reader, scope)
     if options.with_contents:
         # What starts processes takes as long to import as all the rest.
@@ -109,20 +91,6 @@ def _find(
     for difference in found:
         assert isinstance(difference, Difference)
         yield difference
-
-
-def _top(places: Places) -> bytes:
-    return b"" if places.root == Path("/") else os.fsencode(places.root)
-
-
-def _coarse_devices(root: Path) -> frozenset[int]:
-    """File systems that keep neither owners nor modes nor exact times."""
-    mounts = find_mounts(root, Path("/proc/self/mountinfo"))
-    return frozenset(
-        (root / path[1:]).stat().st_dev
-        for path, mount in mounts.items()
-        if mount.type in COARSE_TYPES
-    )
 
 
 def _of_override(item: Item) -> Difference:

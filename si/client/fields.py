@@ -109,6 +109,10 @@ class Fields:
             raise self.wrong(name, "a list of texts")
         return tuple(value)
 
+    def optional_text_list(self, name: str) -> tuple[str, ...]:
+        """A list of texts, empty where the field is missing."""
+        return self.text_list(name) if name in self._left else ()
+
     def text_map(self, name: str) -> dict[str, str]:
         """An object whose fields are all texts."""
         value = self.take(name)

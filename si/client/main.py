@@ -16,7 +16,7 @@ from pathlib import Path
 from si import __version__
 from si.client.boundary import EXIT_USAGE, Arguments, run_command
 from si.client.places import Places
-from si.errors import PrivilegeMissing
+from si.errors import PrivilegeMissing, UpdateRefused
 
 _Command = Callable[[Sequence[str]], int]
 
@@ -120,14 +120,21 @@ def run_updateclient(words: Sequence[str]) -> int:
     from si.client.wanted import Wanted
 
     def call(places: Places, given: Arguments) -> int:
+        if given.transport not in (None, "rsync" if given.live else "http"):
+            raise UpdateRefused(
+                f"--transport {given.transport}: a version comes by http, a live image by rsync",
+                hint="leave it out, or add --live for rsync",
+            )
         options = UpdateOptions(
             wanted=Wanted(given.server, given.client, given.image),
             excludes=tuple(given.exclude),
+            is_live=given.live,
             is_dry_run=given.dry_run,
             yes=given.yes,
             as_json=given.json,
             with_boot_menu=not given.no_bootloader,
             with_space_check=not given.no_space_check,
+            restarts_services=given.restart_services,
             explained=given.explain,
         )
         return update_client(places, options)
@@ -140,14 +147,28 @@ def _update_parser() -> argparse.ArgumentParser:
         "si-updateclient",
         "Bring this machine to its image, except for what updateclient.local.exclude protects.",
     )
-    _add_wanted(parser, "NAME")
-    parser.add_argument("--transport", choices=("rsync",), default="rsync", help="[rsync]")
+    _add_wanted(parser, "NAME[@N]")
+    parser.add_argument(
+        "--live",
+        action="store_true",
+        help="bring it to the editable image as it is now, by rsync, in place of a version",
+    )
+    parser.add_argument(
+        "--transport",
+        choices=("http", "rsync"),
+        help="[http for a version, rsync for --live: there is no other yet]",
+    )
     _add_explain(parser)
     parser.add_argument(
         "--no-bootloader", action="store_true", help="do not make the boot menu anew"
     )
     parser.add_argument(
         "--no-space-check", action="store_true", help="go on where space seems too small"
+    )
+    parser.add_argument(
+        "--restart-services",
+        action="store_true",
+        help="restart the services that run what was replaced",
     )
     parser.add_argument("--json", action="store_true", help="print what changes as JSON")
     _add_doing(parser, "list what would change; exit code 4 if anything would")

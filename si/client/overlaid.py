@@ -9,13 +9,14 @@ hidden without what is in them, so of those the last pass's word counts.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from si.client.excludes import held_rules
 from si.client.guard import Guarding
 from si.client.itemize import Item
-from si.client.passes import Pass, list_tree
+from si.client.passes import Pass, list_tree, preview
 from si.client.server import Update
 
 
@@ -42,6 +43,15 @@ def list_overrides(update: Update, guarding: Guarding) -> Overlaid:
         for number, url in enumerate(urls, 1)
     )
     return Overlaid(passes, held, hidden)
+
+
+def preview_overrides(overlaid: Overlaid, root: Path) -> Iterator[Item]:
+    """What of them differs in the tree at `root`. Raises ServerUnreachable, CommandFailed."""
+    for number, work in enumerate(overlaid.passes):
+        later = {item.path for items in overlaid.held[number + 1 :] for item in items}
+        for item in without_top(preview(work, root)):
+            if item.path not in later:
+                yield item
 
 
 def without_top(items: Iterable[Item]) -> tuple[Item, ...]:

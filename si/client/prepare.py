@@ -38,7 +38,11 @@ from si.client.offer import (
 from si.client.places import LAYOUT_DOCUMENTS, Places
 from si.client.record import Facts, dump_facts
 from si.client.surroundings import running_databases
-from si.errors import ConfigInvalid, NameNotResolved, PrivilegeMissing
+from si.errors import ConfigInvalid, NameNotResolved, PrivilegeMissing, ToolMissing
+from si.system.run import find_tool
+
+_NEEDED_BY_UPDATES = {"zstd": "zstd", "ssh-keygen": "openssh-client"}
+"""Programs, and the packages that have them."""
 
 _log = logging.getLogger(__name__)
 
@@ -75,6 +79,7 @@ def prepare_client(places: Places, options: PrepareOptions) -> int:
     for doubt in doubts:
         _log.warning("warning: %s", doubt)
     _mention_layout(places)
+    _mention_tools()
     if options.is_dry_run:
         return _show(places, facts, program, options, addresses)
     with take_lock(places.offer_lock, what="si-prepareclient") as lock:
@@ -88,6 +93,19 @@ def prepare_client(places: Places, options: PrepareOptions) -> int:
             return 0
         offer = Offer(places.root, places.run, addresses, options.port, options.timeout_s, hidden)
         return _offer(places, offer, options, lock)
+
+
+def _mention_tools() -> None:
+    """Say what copies of this machine will lack for their updates."""
+    for name, package in _NEEDED_BY_UPDATES.items():
+        try:
+            find_tool(name, package=package)
+        except ToolMissing as error:
+            _log.warning(
+                "warning: %s: copies cannot be updated to a version without it (%s)",
+                error.message,
+                error.hint,
+            )
 
 
 def resolve_server(name: str) -> tuple[str, ...]:

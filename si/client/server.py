@@ -31,7 +31,8 @@ OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 class Update:
     """What the server says this client should be: the image, and the overrides over it from the
     least to the most important. rsync is the base URL of its rsync modules. version is the number
-    of the image's current version, None when it has none."""
+    of the image's current version, None when it has none. groups: that it is in, the most important
+    first; none from a server that does not say."""
 
     client: str
     image: str
@@ -41,6 +42,7 @@ class Update:
     rsync: str
     overrides: tuple[str, ...]
     version: int | None = None
+    groups: tuple[str, ...] = ()
 
 
 def parse_server(text: str) -> str:
@@ -75,6 +77,7 @@ def parse_update(text: str | bytes, source: str) -> Update:
         rsync=fields.text("rsync"),
         overrides=tuple(check_name("override", name) for name in fields.text_list("overrides")),
         version=fields.optional_integer("version", least=1),
+        groups=tuple(check_name("group", name) for name in fields.optional_text_list("groups")),
     )
     if _RSYNC.fullmatch(update.rsync) is None:
         raise UpdateRefused(f"{source}: rsync is not rsync://ADDRESS:PORT")

@@ -1,9 +1,10 @@
 """Does what an update brings fit on this machine's file systems?
 
-Stage 8, effects: asks lstat and statvfs, changes nothing; runs on clients (Python 3.9). rsync
-writes each new file beside the old one and renames it, and removes last: so the room needed is
-the growth of everything that travels, and the largest file once more. A sparse file counts whole,
-for the server does not say which parts are holes.
+Stage 8, effects: asks lstat and statvfs, changes nothing; runs on clients (Python 3.9). An
+update to a version writes all new files before the first old one goes: that is the room it needs.
+rsync renames each file when it is written, and removes last: it needs the growth of everything that
+travels, and the largest file once more. There a sparse file counts whole, for the server does not
+say which parts are holes.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from si.client.itemize import Item
-from si.errors import NoSpace
+from si.errors import NoSpace, UpdateRefused
 
 _BLOCK = 4096
 _STAT_BLOCK = 512
@@ -30,13 +31,16 @@ class _Need:
     inodes: int = 0
 
 
-def check_space(items: Iterable[Item], destination: Path) -> None:
-    """Raises NoSpace, with the numbers, for the first file system that is too small."""
+def check_space(items: Iterable[Item], destination: Path, *, keeps_old: bool) -> None:
+    """Raises NoSpace, with the numbers, for the first file system that is too small, and
+    UpdateRefused for one that is mounted read-only.
+
+    keeps_old: no old file goes before all new ones are there.
+    """
     needs: dict[int, _Need] = {}
     top = os.fsencode(destination)
     for item in items:
-        if item.kind != "remove" and (item.is_data or item.kind == "add"):
-            _count(needs, item, top)
+        _count(needs, item, top, keeps_old=keeps_old)
     for need in needs.values():
         _compare(need)
 
@@ -53,13 +57,18 @@ def format_size(size: int) -> str:
     return f"{amount / 1000:.1f} TB"
 
 
-def _count(needs: dict[int, _Need], item: Item, top: bytes) -> None:
+def _count(needs: dict[int, _Need], item: Item, top: bytes, *, keeps_old: bool) -> None:
     path = os.path.join(top, item.path)  # noqa: PTH118 - bytes
     directory = _existing_parent(path, top)
     need = needs.setdefault(os.lstat(directory).st_dev, _Need(directory))
-    if item.kind == "add":
+    if item.kind == "remove" or not (item.is_data or item.kind == "add"):
+        return
+    if item.kind == "add" or keeps_old:
         need.inodes += 1
     new = _round(item.size) if item.is_data or item.is_directory else 0
+    if keeps_old:
+        need.size += new
+        return
     need.size += max(0, new - _allocated(path)) if item.kind == "change" else new
     need.largest = max(need.largest, new)
 
@@ -87,6 +96,10 @@ def _compare(need: _Need) -> None:
     room = free.f_bavail * free.f_frsize
     wanted = need.size + need.largest
     where = os.fsdecode(need.directory)
+    if free.f_flag & os.ST_RDONLY:
+        raise UpdateRefused(
+            f"the file system of {where!r} is read-only", hint="mount it writable, then run again"
+        )
     if wanted > room:
         raise NoSpace(
             f"the update needs {format_size(wanted)} on the file system of {where!r}, "

@@ -8,27 +8,36 @@ running it again.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-import json
 import logging
 import os
-from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Union
 
 from si.client.ask import Progress, confirm
 from si.client.bootmenu import make_menu, mark_menu_pending
 from si.client.explain import explain_path
-from si.client.files import kept_attributes, note_holder, take_lock
+from si.client.files import note_holder, take_lock
 from si.client.identity import Identity, load_identity, write_identity
-from si.client.itemize import Item, describe_item, quote_path
-from si.client.passes import perform
 from si.client.places import Places
-from si.client.plan import Plan, guard_tree, make_plan
+from si.client.plan import Plan
 from si.client.rules import Protection
+from si.client.run_hooks import POST_UPDATE, PRE_UPDATE, run_hooks
 from si.client.server import Update
-from si.client.space import check_space, format_size
-from si.client.wanted import Wanted, ask_server
+from si.client.services import Services, find_services, restart_services
+from si.client.space import check_space
+from si.client.update_report import question, show
+from si.client.wanted import Answer, Wanted, ask_server
 from si.errors import PrivilegeMissing, UpdateRefused
+
+if TYPE_CHECKING:
+    from si.client.live_plan import LiveSource
+    from si.client.version_plan import VersionSource
+
+    Source = Union[LiveSource, VersionSource]
 
 EXIT_DIFFERS = 4
 _VITAL = frozenset((b"etc/passwd", b"usr", b"bin", b"sbin", b"lib"))
@@ -38,15 +47,17 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class UpdateOptions:
-    """What was asked for."""
+    """What was asked for. is_live: the editable image, by rsync, in place of a version."""
 
     wanted: Wanted
     excludes: tuple[str, ...] = ()
+    is_live: bool = False
     is_dry_run: bool = False
     yes: bool = False
     as_json: bool = False
     with_boot_menu: bool = True
     with_space_check: bool = True
+    restarts_services: bool = False
     explained: str | None = None
     """A path of which only the protection is wanted."""
 
@@ -55,42 +66,79 @@ def update_client(places: Places, options: UpdateOptions) -> int:
     """Do, or show, the update; gives the exit code: 0, or 4 when a dry run found differences.
 
     Raises PrivilegeMissing, ClientBusy, ConfigInvalid, ServerUnreachable, ClientUnknown,
-    ImageNotFound, UpdateRefused, NoSpace, NotConfirmed, CommandFailed.
+    ImageNotFound, VersionNotFound, VersionSpoiled, ManifestInvalid, UpdateRefused, NoSpace,
+    NotConfirmed, ToolMissing, CommandFailed.
     """
     if os.geteuid() != 0:
         raise PrivilegeMissing("updating needs root", hint="run it as root, or with sudo")
     with take_lock(places.update_lock, what="si-updateclient") as lock:
         note_holder(lock, f"another si-updateclient is at work here (process {os.getpid()})")
         identity = load_identity(places.identity)
-        update = _ask_for_image(identity, options.wanted)
-        if options.explained is not None:
-            protection = Protection(guard_tree(places, update, options.excludes).rules)
-            print(explain_path(places, protection, options.explained))
-            return 0
-        plan = make_plan(
-            places, update, excludes=options.excludes, with_boot_menu=options.with_boot_menu
-        )
-        if options.is_dry_run:
-            _show(plan, options)
-            return EXIT_DIFFERS if plan.items or plan.needs_menu else 0
-        _refuse_ruin(plan)
-        if options.with_space_check:
-            check_space(plan.items, places.root)
-        if plan.items or plan.needs_menu:
-            confirm(_question(plan), yes=options.yes)
-            _apply(plan, places)
-        _remember(places, identity, update)
-        _show(plan, options)
-    return 0
+        answer = _ask(identity, options)
+        with _open_source(places, answer, options) as source:
+            if options.explained is not None:
+                protection = Protection(source.guarding.rules)
+                print(explain_path(places, protection, options.explained))
+                return 0
+            plan = source.make_plan(with_boot_menu=options.with_boot_menu)
+            is_needed = bool(plan.items) or plan.needs_menu
+            services = Services()
+            if not options.is_dry_run:
+                services = _bring(places, plan, answer.update, options)
+                _remember(places, identity, answer, plan)
+        show(plan, answer.update, is_dry_run=options.is_dry_run, as_json=options.as_json)
+        _renew(services, options)
+    return EXIT_DIFFERS if options.is_dry_run and is_needed else 0
 
 
-def _ask_for_image(identity: Identity | None, wanted: Wanted) -> Update:
-    if wanted.image is not None and "@" in wanted.image:
+def _ask(identity: Identity | None, options: UpdateOptions) -> Answer:
+    image = options.wanted.image
+    if options.is_live and image is not None and "@" in image:
         raise UpdateRefused(
-            f"{wanted.image}: rsync brings an image as it is now, not one of its versions",
-            hint=f"--image {wanted.image.partition('@')[0]}",
+            f"{image}: --live brings an image as it is now, not one of its versions",
+            hint=f"--image {image.partition('@')[0]}, or no --live",
         )
-    return ask_server(identity, wanted).update
+    return ask_server(identity, options.wanted)
+
+
+@contextlib.contextmanager
+def _open_source(places: Places, answer: Answer, options: UpdateOptions) -> Iterator[Source]:
+    # Each way imports what it needs: a no-op spends most of its time on imports.
+    if options.is_live:
+        from si.client.live_plan import LiveSource
+
+        yield LiveSource(places, answer.update, options.excludes)
+        return
+    from si.client.published import open_version
+    from si.client.version_plan import VersionSource
+
+    with open_version(answer.server, answer.version, places.site_key) as reader:
+        yield VersionSource(places, answer, reader, options.excludes)
+
+
+def _bring(places: Places, plan: Plan, update: Update, options: UpdateOptions) -> Services:
+    """Do what the plan says. Gives the services that still run what is no longer there."""
+    _refuse_ruin(plan)
+    plan.check()
+    if options.with_space_check:
+        check_space(plan.items, places.root, keeps_old=plan.keeps_old)
+    if not plan.items and not plan.needs_menu:
+        return Services()
+    confirm(question(plan), yes=options.yes)
+    run_hooks(places, PRE_UPDATE, update, plan.items, version=plan.version)
+    _apply(plan, places)
+    run_hooks(places, POST_UPDATE, update, plan.items, version=plan.version)
+    return find_services(Path("/proc"), plan.items) if places.root == Path("/") else Services()
+
+
+def _renew(services: Services, options: UpdateOptions) -> None:
+    """Restart services, or say which run what is no longer there."""
+    if services.to_reboot:
+        _log.info("only a reboot renews %s", ", ".join(services.to_reboot))
+    if options.restarts_services:
+        restart_services(services)
+    elif services.stale:
+        _log.info("not restarted, and running what was replaced: %s", ", ".join(services.stale))
 
 
 def _refuse_ruin(plan: Plan) -> None:
@@ -98,92 +146,31 @@ def _refuse_ruin(plan: Plan) -> None:
     lost = sorted(item.path for item in plan.items if item.kind == "remove" and item.path in _VITAL)
     if lost:
         raise UpdateRefused(
-            f"image {plan.update.image} has no /{lost[0].decode()}: this machine would not survive",
+            f"image {plan.name} has no /{lost[0].decode()}: this machine would not survive",
             hint="look at the image on the server; --dry-run lists what it would do here",
         )
 
 
-def _question(plan: Plan) -> str:
-    removed = sum(item.kind == "remove" for item in plan.items)
-    return (
-        f"Bring this machine to {plan.update.image}: {len(plan.items)} paths differ, "
-        f"{removed} of them will be removed (--dry-run lists them). Go on?"
-    )
-
-
 def _apply(plan: Plan, places: Places) -> None:
-    """Run the passes, then make the boot menu."""
+    """Do it, then make the boot menu."""
     if plan.needs_menu:
         mark_menu_pending(places)
     progress = Progress(len(plan.items))
-
-    def count(_: Item) -> None:
-        progress.step()
-
     try:
-        perform(plan.passes[0], places.root, count)
-        for work in plan.passes[1:]:
-            # An override's own top directory says nothing about `/`.
-            with kept_attributes(places.root):
-                perform(work, places.root, count)
+        plan.perform(progress.step)
     finally:
         progress.clear()
     if plan.needs_menu:
         _log.info("%s; a reboot starts what is new in /boot", make_menu(places))
 
 
-def _remember(places: Places, identity: Identity | None, update: Update) -> None:
+def _remember(places: Places, identity: Identity | None, answer: Answer, plan: Plan) -> None:
     """Note in client.json what this machine is now."""
     if identity is None:
         return
-    now = dataclasses.replace(identity, image=update.image, version=None, captured=update.captured)
+    update = answer.update
+    now = dataclasses.replace(
+        identity, image=update.image, version=plan.version, captured=update.captured
+    )
     if now != identity:
         write_identity(places.identity, now)
-
-
-def _show(plan: Plan, options: UpdateOptions) -> None:
-    if options.as_json:
-        print(json.dumps(_as_data(plan, is_dry_run=options.is_dry_run), indent=1))
-        return
-    if options.is_dry_run:
-        for item in plan.items:
-            print(describe_item(item))
-        if plan.needs_menu:
-            print("the boot menu would be made anew")
-        _log.info("%s", _summary(plan, is_dry_run=True))
-    else:
-        print(_summary(plan, is_dry_run=False))
-
-
-def _summary(plan: Plan, *, is_dry_run: bool) -> str:
-    update = plan.update
-    image = f"{update.image}, captured {update.captured}"
-    if not plan.items:
-        return f"nothing differs from {image}"
-    kinds = Counter(item.kind for item in plan.items)
-    size = format_size(sum(item.size for item in plan.items if item.is_data))
-    tense = "would be " if is_dry_run else ""
-    return (
-        f"{image}: {tense}{kinds['add']} added, {kinds['change']} changed, "
-        f"{kinds['remove']} removed, {size} of files"
-    )
-
-
-def _as_data(plan: Plan, *, is_dry_run: bool) -> dict[str, object]:
-    return {
-        "client": plan.update.client,
-        "image": plan.update.image,
-        "captured": plan.update.captured,
-        "overrides": list(plan.update.overrides),
-        "dry_run": is_dry_run,
-        "boot_menu": plan.needs_menu,
-        "changes": [
-            {
-                "path": quote_path(b"/" + item.path if item.path != b"." else b"/"),
-                "change": item.kind,
-                "what": list(item.what),
-                "directory": item.is_directory,
-            }
-            for item in plan.items
-        ],
-    }

@@ -24,8 +24,9 @@ from si.image.probe import check_store
 from si.image.pull import Changes, Comparison, Pull, fill, rules_file
 from si.image.source import Directory, GoldenClient, Source
 from si.image.store import Image, load_image
-from si.image.swap import exchange, partial_paths, remove_tree, retire, sweep_old_trees
+from si.image.swap import partial_paths, remove_tree, retire, sweep_old_trees
 from si.image.usage import refuse_mounts
+from si.system.exchange import exchange
 from si.system.rsync import Progress, Transfer
 from si.system.run import DEVNULL, run, start
 

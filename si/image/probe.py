@@ -19,7 +19,8 @@ from pathlib import Path
 from si.config import Settings
 from si.errors import PrivilegeMissing, StoreCannotKeep
 from si.image.lock import make_store
-from si.image.swap import PROBE_PREFIX, exchange
+from si.image.swap import PROBE_PREFIX
+from si.system.exchange import exchange
 
 _CAPABILITY = struct.pack("<5I", 0x02000001, 1 << 10, 0, 0, 0)  # cap_net_bind_service=ep
 _ACL = struct.pack("<I", 2) + b"".join(

@@ -7,8 +7,6 @@ the next one to resume from; `.NAME.old-*` lost its name and waits for its last 
 
 from __future__ import annotations
 
-import ctypes
-import errno
 import os
 import re
 import time
@@ -22,23 +20,7 @@ from si.system.run import run
 PROBE_PREFIX = ".probe-"
 """Then a process id and a hyphen: where `si.image.probe` tries what the store can keep."""
 
-_AT_FDCWD = -100
-_RENAME_EXCHANGE = 2
 _STAMP = r"\d{20}-\d+"
-
-
-def exchange(one: Path, other: Path) -> None:
-    """Exchange two names in one step (renameat2(2), RENAME_EXCHANGE). Raises OSError."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    function = getattr(libc, "renameat2", None)
-    if function is None:
-        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
-    code = function(
-        _AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), ctypes.c_uint(_RENAME_EXCHANGE)
-    )
-    if code != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number), str(one), None, str(other))
 
 
 def staging_path(settings: Settings, name: str) -> Path:

@@ -17,8 +17,8 @@ from pathlib import Path
 
 from si.boot.arming import Arming
 from si.boot.chosen import choose_script, choose_version, layout_name
-from si.boot.hooks import choose_scripts, is_script
 from si.boot.identity import File, render_identity
+from si.client.hooks import choose_scripts, is_script
 from si.cluster import Client
 from si.config import Settings
 from si.errors import KeyNotFound, ScriptNotFound
@@ -80,8 +80,8 @@ def build_bundle(settings: Settings, client: Client, arming: Arming, bases: Base
 def describe_update(
     settings: Settings, client: Client, image_name: str, bases: Bases
 ) -> dict[str, object]:
-    """What `si-updateclient` asks for: the image, its current version (null when there is none) and
-    the overrides that exist for this client."""
+    """What `si-updateclient` asks for: the image, its current version (null when there is none),
+    the overrides that exist for this client, and its groups."""
     image = load_image(settings, image_name)
     return {
         "format": 1,
@@ -93,6 +93,7 @@ def describe_update(
         "rsync": bases.rsync,
         "overrides": list(existing_overrides(settings, client, image.name)),
         "version": current_number(settings, image.name),
+        "groups": list(client.groups),
     }
 
 

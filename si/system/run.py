@@ -112,6 +112,7 @@ def start(
     argv: Sequence[Arg],
     *,
     env: Mapping[str, str] | None = None,
+    stdin: IO[bytes] | None = None,
     stdout: int | IO[bytes] | None = None,
     stderr: int | IO[bytes] | None = None,
     new_session: bool = False,
@@ -120,7 +121,7 @@ def start(
     try:
         return subprocess.Popen(
             list(argv),
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL if stdin is None else stdin,
             stdout=stdout,
             stderr=stderr,
             env=clean_environment(env),

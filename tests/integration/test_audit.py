@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,70 +14,28 @@ import pytest
 
 from scripts.lab.specimens import FOLDER
 from si.client.excludes import DEFAULT_LIST
-from si.image.metadata import Record, write_record
-from si.version.signature import public_key_path
-from si.version.store import PACK
-from tests.integration import version_kit
-from tests.integration.client_kit import Ended, Program, build_program, rsync
+from tests.integration.client_kit import Ended, Program, rsync
+from tests.integration.installed_kit import OLD, copy_tree, install, make_published, put
 from tests.integration.server_kit import Server, running_server, wait_until
-
-OLD = 1_600_000_000
-UNPACK = ("tar", "--zstd", "--xattrs", "--xattrs-include=*", "--acls", "--numeric-owner", "-xpf")
-
-
-@pytest.fixture(scope="module")
-def program(tmp_path_factory: pytest.TempPathFactory) -> Program:
-    return build_program(tmp_path_factory.mktemp("program"))
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server with web@1 and no overrides."""
-    root = tmp_path_factory.mktemp("site")
-    settings = version_kit.make_site(root, specimens=True)
-    record = Record("web", "2026-11-21T12:00:00Z", "golden", os.uname().machine, 1, 1)
-    write_record(version_kit.tree_of(settings), record)
-    for override in settings.overrides.iterdir():
-        shutil.rmtree(override)
-    version_kit.publish(settings)
+    settings = make_published(tmp_path_factory.mktemp("site"))
     with running_server(settings, "--only", "http,rsync") as running:
         yield running
 
 
 @pytest.fixture(scope="module")
 def installed(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tree as an install leaves it."""
-    tree = tmp_path_factory.mktemp("client") / "tree"
-    tree.mkdir()
-    pack = version_kit.version(server.settings).path / PACK
-    subprocess.run([*UNPACK, pack, "-C", tree], check=True)
-    put(tree / "etc/hostname", "web1\n")
-    put(tree / "etc/systemimager/site-key.pub", public_key_path(server.settings).read_text())
-    identity = {
-        "format": 1,
-        "server": f"http://127.0.0.1:{server.settings.server.http_port}",
-        "client": "web1",
-        "token": "t0ken",
-        "image": "web",
-        "arch": os.uname().machine,
-        "captured": "2026-01-01T00:00:00Z",
-    }
-    put(tree / "etc/systemimager/client.json", json.dumps(identity))
-    return tree
+    return install(server.settings, tmp_path_factory.mktemp("client") / "tree")
 
 
 @pytest.fixture
 def client(installed: Path, tmp_path: Path) -> Path:
     """A copy of it to do harm to."""
-    tree = tmp_path / "tree"
-    subprocess.run(["cp", "-a", installed, tree], check=True)
-    return tree
-
-
-def put(file: Path, text: str) -> Path:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(text)
-    return file
+    return copy_tree(installed, tmp_path / "tree")
 
 
 def audit(program: Program, client: Path, *words: str) -> Ended:
@@ -372,3 +331,18 @@ def test_refusals(program: Program, client: Path, tmp_path: Path) -> None:
     put(key, "ssh-ed25519 AAAA of another site\n")
     assert audit(program, client).code == 61
     assert audit(program, tmp_path / "nothing").code == 10
+
+
+def test_nobody_reads_on(program: Program, client: Path) -> None:
+    """`si-audit | head`."""
+    for file in (client / "usr").glob("d*/f*"):
+        os.utime(file, (OLD, OLD))
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [sys.executable, "-IB", program.file, "audit", "--root", client],
+        stdout=writer,
+        stderr=subprocess.PIPE,
+    )
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (141, b"")

@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,16 +18,10 @@ from tests.integration.client_kit import (
     DEADLINE_S,
     Program,
     answers,
-    build_program,
     free_port,
     rsync,
     wait_until,
 )
-
-
-@pytest.fixture(scope="module")
-def program(tmp_path_factory: pytest.TempPathFactory) -> Program:
-    return build_program(tmp_path_factory.mktemp("program"))
 
 
 @pytest.fixture
@@ -106,6 +101,19 @@ def test_offer_is_pulled_and_ends_when_the_server_has_all(
     assert not answers(port)
     assert [path.name for path in (tree / "run").iterdir()] == ["si-prepareclient.lock"]
     assert "complete" in (tree / "var/log/systemimager-prepareclient.log").read_text()
+
+
+def test_what_updates_will_lack_is_said(program: Program, tree: Path) -> None:
+    cover = 'mount --bind /dev/null /usr/bin/zstd; exec "$@"'
+    words = ["prepareclient", "--root", str(tree), "--server", "127.0.0.1", "--dry-run"]
+    done = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", cover, "-", sys.executable, "-IB", program.file, *words],
+        capture_output=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    assert b"warning: zstd is not installed: copies cannot be updated" in done.stderr
+    assert b"ssh-keygen" not in done.stderr
 
 
 def test_nobody_else_gets_anything(program: Program, tree: Path, port: int) -> None:

@@ -9,12 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.client_kit import ImageServer, Program, build_program, image_server
-
-
-@pytest.fixture(scope="module")
-def program(tmp_path_factory: pytest.TempPathFactory) -> Program:
-    return build_program(tmp_path_factory.mktemp("program"))
+from tests.integration.client_kit import ImageServer, Program, image_server
 
 
 @pytest.fixture

@@ -19,8 +19,9 @@ from si.image.lock import lock_holder, lock_image
 from si.image.offer import open_offer
 from si.image.source import Directory
 from si.image.store import copy_image, list_images, load_image, move_image, remove_image
-from si.image.swap import exchange, remove_tree, retire, sweep_old_trees
+from si.image.swap import remove_tree, retire, sweep_old_trees
 from si.image.usage import mounts_in
+from si.system.exchange import exchange
 from tests.integration.golden_source import IDENTITY, PLACED, differences, make_golden, si, write
 
 LOCKED, EXISTS, NAME_INVALID, IN_USE, NOT_CONFIRMED = 11, 13, 14, 15, 36

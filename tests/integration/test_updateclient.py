@@ -1,4 +1,4 @@
-"""si-updateclient against a real rsync daemon, on a file tree of its own."""
+"""si-updateclient --live against a real rsync daemon, on a file tree of its own."""
 
 from __future__ import annotations
 
@@ -16,16 +16,10 @@ from tests.integration.client_kit import (
     Ended,
     ImageServer,
     Program,
-    build_program,
     image_server,
 )
 
 OLD = 1_600_000_000
-
-
-@pytest.fixture(scope="module")
-def program(tmp_path_factory: pytest.TempPathFactory) -> Program:
-    return build_program(tmp_path_factory.mktemp("program"))
 
 
 @pytest.fixture
@@ -91,7 +85,7 @@ def make_image(tree: Path) -> None:
 
 
 def update(program: Program, client: Path, *words: str) -> Ended:
-    return program("updateclient", "--root", client, *words)
+    return program("updateclient", "--live", "--root", client, *words)
 
 
 def settle(program: Program, client: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from si.boot.hooks import base_name, choose_scripts, is_script
+from si.client.hooks import base_name, choose_scripts, is_script
 
 
 def chosen(*names: str, image: str = "img", client: str = "web12") -> tuple[str, ...]:

@@ -1,7 +1,8 @@
-"""Which pre- and post-install scripts a client runs, and in which order.
+"""Which scripts a client runs before and after an install or an update, and in which order.
 
-Stage 6, getting BOEL onto a machine. Pure: in go the file names of a script folder and what is
-known of the client, out come the names to run. The rules are SystemImager's:
+Stages 6 and 8. Pure; runs on clients too (Python 3.9). In go the
+file names of a script folder and what is known of the client, out come the names to run. The rules
+are SystemImager's:
 
 - a script is named `NNclass.description`: two digits, a class, a dot;
 - the classes, in this order: `all`, the image's name, the client's name up to its first digit or
