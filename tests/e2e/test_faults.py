@@ -28,12 +28,12 @@ PART_BYTES = 4 << 20
 OWN_DISK = "booting its own disk"
 
 
-def start_to_image(yard: Yard, machine: Machine) -> None:
+def start_to_image(yard: Yard, machine: Machine, part_bytes: int = PART_BYTES) -> None:
     """Switch on, and come back when a part of the image has arrived."""
     machine.start()
     machine.console.expect(r"phase image", BOOT_S)
     deadline = time.monotonic() + BOOT_S
-    while bytes_sent(yard, machine.spec.name) < PART_BYTES:
+    while bytes_sent(yard, machine.spec.name) < part_bytes:
         assert machine.running and time.monotonic() < deadline
         time.sleep(0.05)
 
@@ -81,6 +81,23 @@ def test_power_cuts(yard: Yard) -> None:
     table = yard.site.run("monitor").text
     assert re.search(r"^thrice .*no attempts left, it boots its own disk", table, re.M), table
 
+    wait_installed(cut)
+    state = yard.site.states()["cut"]
+    assert (state["state"], state["attempts"]) == ("written", 2)
+    assert yard.boots_disk("cut")
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("percent", [10, 50, 90])
+def test_power_is_cut_when_so_much_has_come(yard: Yard, percent: int) -> None:
+    """The next network boot installs."""
+    yard.arm("cut")
+    files = [path.lstat() for path in yard.site.image.rglob("*") if path.is_file()]
+    whole = sum(min(file.st_size, file.st_blocks * 512) for file in files)
+    cut = yard.machine("cut", yard.disk("cut"))
+    start_to_image(yard, cut, whole * percent // 100)
+    cut.power_cut()
+    cut.start()
     wait_installed(cut)
     state = yard.site.states()["cut"]
     assert (state["state"], state["attempts"]) == ("written", 2)
