@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Any
 
 import click
@@ -36,6 +37,33 @@ _EXIT_DIFFERS = 4
 _WITH_RESUME = frozenset({"resume", "yes", "root", "config", "verbose", "quiet", "debug"})
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """The command line."""
+
+    range_text: str | None
+    retry_failed: bool
+    image: str | None
+    server: str | None
+    transport: str | None
+    live: bool
+    excludes: tuple[str, ...]
+    no_bootloader: bool
+    batch: str | None
+    max_failures: int | None
+    check: str | None
+    drain: str | None
+    undrain: str | None
+    spread: float | None
+    dry_run: bool
+    resume: int | None
+    yes: bool
+    fanout: int
+    timeout_s: float
+    connect_timeout: int
+    user: str | None
+
+
 @si_command(_NAME)
 @client_options()
 @click.option("--image", metavar="NAME[@N]", help="Bring them to this [as installed].")
@@ -64,19 +92,18 @@ def command(settings: Settings, **given: Any) -> int:
     With --batch the next clients begin when all before them are through: drained, updated, checked,
     undrained. What is stopped, or killed, goes on with --resume.
     """
-    if given["resume"] is not None:
+    asked = _Asked(**given)
+    if asked.resume is not None:
         _refuse_more_than_resume()
-        number = given["resume"] or None
-        return _push(settings, take_up_push(settings, number), yes=given["yes"])
-    update = _read_update(given)
-    clients = chosen_clients(
-        settings, _NAME, given["range_text"], retry_failed=given["retry_failed"]
-    )
-    way = find_way(settings, user=given["user"], connect_timeout_s=given["connect_timeout"])
+        number = asked.resume or None
+        return _push(settings, take_up_push(settings, number), yes=asked.yes)
+    update = _read_update(asked)
+    clients = chosen_clients(settings, _NAME, asked.range_text, retry_failed=asked.retry_failed)
+    way = find_way(settings, user=asked.user, connect_timeout_s=asked.connect_timeout)
     if update.is_dry_run:
-        return _dry_run(settings, clients, way, update, Pace(given["fanout"], given["timeout_s"]))
-    plan = _make_plan([client.name for client in clients], update, given)
-    confirm(_question(plan, plan.clients), yes=given["yes"])
+        return _dry_run(settings, clients, way, update, Pace(asked.fanout, asked.timeout_s))
+    plan = _make_plan([client.name for client in clients], update, asked)
+    confirm(_question(plan, plan.clients), yes=asked.yes)
     return _push(settings, begin_push(settings, plan), yes=True)
 
 
@@ -88,38 +115,37 @@ def _refuse_more_than_resume() -> None:
             raise click.UsageError("--resume goes on as the push was begun: give it alone")
 
 
-def _read_update(given: dict[str, Any]) -> Update:
-    image = given["image"]
+def _read_update(asked: _Asked) -> Update:
     return Update(
-        image=str(parse_version_name(image)) if image is not None else None,
-        server=given["server"],
-        transport=given["transport"],
-        is_live=given["live"],
-        excludes=given["excludes"],
-        with_bootloader=not given["no_bootloader"],
-        is_dry_run=given["dry_run"],
+        image=None if asked.image is None else str(parse_version_name(asked.image)),
+        server=asked.server,
+        transport=asked.transport,
+        is_live=asked.live,
+        excludes=asked.excludes,
+        with_bootloader=not asked.no_bootloader,
+        is_dry_run=asked.dry_run,
     )
 
 
-def _make_plan(names: Sequence[str], update: Update, given: dict[str, Any]) -> Plan:
+def _make_plan(names: Sequence[str], update: Update, asked: _Asked) -> Plan:
     try:
-        size = parse_batch(given["batch"], len(names)) if given["batch"] else len(names)
+        size = parse_batch(asked.batch, len(names)) if asked.batch else len(names)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
-    most = given["max_failures"]
+    most = asked.max_failures
     return Plan(
         clients=tuple(names),
         update=update_command(update),
-        check=given["check"],
-        drain=given["drain"],
-        undrain=given["undrain"],
+        check=asked.check,
+        drain=asked.drain,
+        undrain=asked.undrain,
         batch=size,
-        max_failures=0 if most is None and given["batch"] else most,
-        fanout=given["fanout"],
-        timeout_s=given["timeout_s"],
-        spread_s=given["spread"] or 0,
-        user=given["user"],
-        connect_timeout_s=given["connect_timeout"],
+        max_failures=0 if most is None and asked.batch else most,
+        fanout=asked.fanout,
+        timeout_s=asked.timeout_s,
+        spread_s=asked.spread or 0,
+        user=asked.user,
+        connect_timeout_s=asked.connect_timeout,
     )
 
 

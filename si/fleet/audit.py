@@ -79,7 +79,7 @@ def read_audit(outcome: Outcome) -> Row:
     try:
         answer = msgspec.json.decode(outcome.stdout, type=_Answer)
         check_name("image", answer.image)
-    except (msgspec.DecodeError, UnicodeDecodeError, NameInvalid) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, NameInvalid) as error:
         return Row(client=name, state=State.FAILED, detail=f"its answer is no audit: {error}")
     if answer.client != name:
         return Row(client=name, state=State.STRANGER, detail=f"it calls itself {answer.client}")

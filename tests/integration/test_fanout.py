@@ -49,7 +49,7 @@ def test_both_streams_and_every_kind_of_end() -> None:
 
 def test_what_a_process_leaves_behind_keeps_nobody_waiting(tmp_path: Path) -> None:
     pid = tmp_path / "pid"
-    ends = run(sh("left", f"sleep 1000 & echo $! >{pid}; echo done"))
+    ends = run(sh("left", f"sleep 1000 & echo $! >{pid}; echo done", timeout_s=30))
     assert ends["left"] == Ended(0, b"done\n")
     os.kill(int(pid.read_text()), 9)
 

@@ -56,7 +56,7 @@ def test_clean_and_drift() -> None:
         (answer(version=0), State.FAILED),
         (answer(image="../x"), State.FAILED),
         (Outcome("web1", 0, b""), State.FAILED),
-        (Outcome("web1", 0, b"[" * 100_000), State.FAILED),
+        (Outcome("web1", 0, b'{"more":' + b"[" * 100_000), State.FAILED),
     ],
 )
 def test_other_states(outcome: Outcome, state: State) -> None:
