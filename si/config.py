@@ -148,7 +148,7 @@ class Settings:
 
     @property
     def flavors(self) -> Path:
-        """ARCH/NAME/{kernel,initrd.img}."""
+        """ARCH/NAME/{kernel,initrd.img,torrent.img}."""
         return self.var / "flavors"
 
     @property

@@ -12,18 +12,17 @@ import secrets
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Literal
 
 import msgspec
 
 from si.boot.chosen import choose_script, choose_version, layout_name
+from si.boot.flavor import require_flavor
 from si.boot.netboot import check_append
 from si.cluster import Client, Cluster, load_cluster
 from si.config import Settings
 from si.errors import (
     ClientUnknown,
-    FlavorNotFound,
     ImageInUse,
     ImageNotFound,
     KeyNotFound,
@@ -42,13 +41,13 @@ from si.monitor.events import (
     make_private,
 )
 from si.monitor.state import ClientState, Event, Phase, State
-from si.names_check import VersionName, check_name, parse_version_name
+from si.names_check import VersionName, parse_version_name
 from si.script.demands import read_demands
 from si.system import names as system_names
 from si.system.files import replace_file
 from si.version.store import Version
 
-Transport = Literal["rsync", "http"]
+Transport = Literal["rsync", "http", "torrent"]
 Resolve = Callable[[Settings, str], tuple[str, ...]]
 
 
@@ -122,7 +121,12 @@ def plan_arming(
             versions[wanted] = choose_version(settings, wanted, live=live, transport=transport)
         version = versions[wanted]
         wipes = _wiped_by(settings, client, chosen.name, version)
-        kernel = _flavor_of(settings, flavor or client.flavor, arch or chosen.arch)
+        kernel = require_flavor(
+            settings,
+            flavor=flavor or client.flavor,
+            arch=arch or chosen.arch or platform.machine(),
+            torrent=transport == "torrent",
+        )
         arming = Arming(
             client=client.name,
             token=secrets.token_urlsafe(24),
@@ -270,18 +274,6 @@ def _wiped_by(
         ) from error
     rules = {disk.device: str(disk.rule) for disk in layout.disks if disk.rule is not None}
     return tuple(rules.get(device, device) for device in layout.written)
-
-
-def _flavor_of(settings: Settings, flavor: str, arch: str) -> Path:
-    arch = arch or platform.machine()
-    names = check_name("architecture", arch), check_name("flavor", flavor)
-    folder = settings.flavors.joinpath(*names)
-    if not all((folder / file).is_file() for file in ("kernel", "initrd.img")):
-        raise FlavorNotFound(
-            f"no flavor {flavor} for {arch}",
-            hint=f"make it: si-mkbootpackage --flavor {flavor} --arch {arch}",
-        )
-    return folder
 
 
 def _mac_of(client: Client) -> str:

@@ -158,6 +158,7 @@ def _header(
         image=image.name,
         version=arming.version,
         arch=arming.arch,
+        flavor=arming.flavor,
         http=bases.http,
         rsync=bases.rsync,
         token=arming.token,

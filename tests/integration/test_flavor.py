@@ -23,6 +23,7 @@ from si.version.signature import public_key_path
 REPOSITORY = boel_source().parent
 NOBODY = 65534
 MAX_BYTES = 20_000_000
+MAX_BYTES_WITH_TORRENT = 24_000_000
 MAX_SECONDS = 10.0
 # How each program says that it runs; most know --version.
 QUESTIONS = {
@@ -73,6 +74,7 @@ def test_bounds(built: tuple[Flavor, float]) -> None:
     flavor, seconds = built
     print(f"virtio: {flavor.initrd_bytes} bytes in {seconds:.2f} s")
     assert flavor.initrd_bytes == flavor.initrd.stat().st_size <= MAX_BYTES
+    assert flavor.initrd_bytes + flavor.torrent.stat().st_size <= MAX_BYTES_WITH_TORRENT
     assert seconds <= MAX_SECONDS
 
 
@@ -97,6 +99,39 @@ def test_every_program_runs_with_nothing_but_the_initrd(tree: Path) -> None:
         if done.returncode != EXIT_CODES.get(item.name, 0):
             failed[item.name] = (done.returncode, done.stderr)
     assert failed == {}
+
+
+def test_the_part_for_torrent_is_what_boel_knows_and_brings_all_that_its_program_imports(
+    tree: Path, built: tuple[Flavor, float], tmp_path: Path
+) -> None:
+    listed = list_archive(built[0].initrd)
+    assert [path for path in listed if "python" in path or path.endswith("torrent.py")] == []
+    copy = tmp_path / "tree"
+    subprocess.run(["cp", "-a", tree, copy], check=True)
+    named = '[ "$1" = flavors/x86_64/virtio/torrent.img ]'
+    answers = f'http_get() {{ {named} && cat "{built[0].torrent}"; }}\n'
+    run_in = f'set -eu\n. "{boel_source()}/lib/functions.sh"\n{answers}add_part torrent'
+    state = tmp_path / "state"
+    state.mkdir()
+    environment = {
+        "PATH": os.environ["PATH"], "SI_ARCH": "x86_64", "SI_FLAVOR": "virtio",
+        "BOEL_ROOT": str(copy), "BOEL_STATE": str(state), "BOEL_LIB": str(copy / "usr/lib/boel"),
+    }  # fmt: skip
+    done = subprocess.run(
+        ["busybox", "sh", "-c", run_in], env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    text = "import sys; sys.path.append('/usr/lib/boel'); import torrent; print(torrent.libtorrent)"
+    asked = subprocess.run(
+        ["chroot", copy, "python3", "-I", "-S", "-c", text],
+        env={"PATH": "/usr/sbin:/usr/bin"}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert (asked.returncode, "dist-packages/libtorrent" in asked.stdout) == (0, True), asked.stderr
+    (copy / "usr/lib/boel/torrent.sha256").write_text("0" * 64 + "\n")
+    refused = subprocess.run(
+        ["busybox", "sh", "-c", run_in], env=environment, capture_output=True, text=True
+    )
+    assert (refused.returncode, "another build of the flavor virtio" in refused.stderr) == (1, True)
 
 
 def test_modprobe_finds_each_module_and_what_it_needs(
@@ -180,8 +215,10 @@ def test_two_builds_have_one_hash(
         },
     )
     place = tmp_path / "deeper/root/var/lib/systemimager/flavors/x86_64/virtio"
-    for name, first in (("kernel", built[0].kernel), ("initrd.img", built[0].initrd)):
-        assert digest(place / name) == digest(first), name
+    first = built[0]
+    for path in (first.kernel, first.initrd, first.torrent):
+        name = path.name
+        assert digest(place / name) == digest(path), name
         assert (place / name).stat().st_mode & 0o777 == 0o644
     assert place.stat().st_mode & 0o777 == 0o755
     assert list(scratch.iterdir()) == []
