@@ -183,7 +183,8 @@ def main() -> int:
 
 
 def _note(folder: str, name: str, number: int) -> None:
-    with open(f"{folder}/{name}", "w", encoding="ascii") as file:  # noqa: PTH123 - a module more
+    # BOEL has this encoding alone, and no pathlib.
+    with open(f"{folder}/{name}", "w", encoding="utf-8") as file:  # noqa: PTH123
         file.write(f"{number}\n")
 
 

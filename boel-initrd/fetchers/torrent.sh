@@ -38,6 +38,9 @@ fetch_tree() {
 show_swarm() {
     : >"$BOEL_STATE/torrent.error"
     while IFS= read -r line; do
+        case $line in
+            'Could not find platform dependent libraries'*) continue ;; # it needs none
+        esac
         say "$line"
         printf '%s\n' "$line" >>"$BOEL_STATE/torrent.error"
     done

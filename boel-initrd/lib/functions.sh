@@ -22,6 +22,8 @@ BOEL_STATE=${BOEL_STATE:-/run/boel}
 . "$BOEL_LIB/parts.sh"
 # shellcheck source=pack.sh
 . "$BOEL_LIB/pack.sh"
+# shellcheck source=turns.sh
+. "$BOEL_LIB/turns.sh"
 # shellcheck source=image.sh
 . "$BOEL_LIB/image.sh"
 # shellcheck source=chroot.sh

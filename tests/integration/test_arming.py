@@ -61,7 +61,7 @@ def test_arming_writes_what_the_client_gets(settings: Settings) -> None:
         (("--clients", "web1", "--arch", "mips"), 29, "mips"),
         (("--clients", "web1", "--append", "a\nb"), 44, "handed to a kernel"),
         (("--clients", "web1", "--append", "si.token=x"), 44, "server itself"),
-        (("--clients", "web1", "--transport", "torrent"), 2, "torrent"),
+        (("--clients", "web1", "--transport", "pigeon"), 2, "pigeon"),
         (("--clients", "web1", "--transport", "http"), 60, "si-publish web"),
         (("--clients", "web1", "--image", "web@1"), 60, "si-publish web"),
         (("--clients", "web1", "--image", "web@0"), 14, "'web@0'"),

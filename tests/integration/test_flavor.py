@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -19,6 +21,8 @@ from si.boot.modules import module_name, parse_names
 from si.config import Settings, default_settings
 from si.errors import FlavorBuildFailed, NoSpace, PrivilegeMissing
 from si.version.signature import public_key_path
+from si.version.store import PACK, TORRENT, version_path
+from tests.integration import server_kit, version_kit
 
 REPOSITORY = boel_source().parent
 NOBODY = 65534
@@ -121,17 +125,33 @@ def test_the_part_for_torrent_is_what_boel_knows_and_brings_all_that_its_program
         ["busybox", "sh", "-c", run_in], env=environment, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
-    text = "import sys; sys.path.append('/usr/lib/boel'); import torrent; print(torrent.libtorrent)"
-    asked = subprocess.run(
-        ["chroot", copy, "python3", "-I", "-S", "-c", text],
-        env={"PATH": "/usr/sbin:/usr/bin"}, capture_output=True, text=True,
-    )  # fmt: skip
-    assert (asked.returncode, "dist-packages/libtorrent" in asked.stdout) == (0, True), asked.stderr
+    fetch_from_a_server(copy, tmp_path / "site")
     (copy / "usr/lib/boel/torrent.sha256").write_text("0" * 64 + "\n")
     refused = subprocess.run(
         ["busybox", "sh", "-c", run_in], env=environment, capture_output=True, text=True
     )
     assert (refused.returncode, "another build of the flavor virtio" in refused.stderr) == (1, True)
+
+
+def fetch_from_a_server(tree: Path, root: Path) -> None:
+    """Have the program run with the Python of `tree`, which has few modules and one encoding."""
+    site = version_kit.make_site(root)
+    version_kit.publish(site)
+    version = version_path(site, "web", 1)
+    shutil.copy(version / TORRENT, tree)
+    if not (tree / "dev/null").exists():
+        os.mknod(tree / "dev/null", 0o20666, os.makedev(1, 3))
+    with server_kit.running_server(site, "--only", "http,torrent"):
+        done = subprocess.run(
+            ["chroot", tree, "python3", "-I", "-S", "/usr/lib/boel/torrent.py", f"/{TORRENT}",
+             "/tmp", f"http://127.0.0.1:{site.server.http_port}/announce",
+             str(server_kit.free_port()), "30"],
+            env={"PATH": "/usr/sbin:/usr/bin", "LC_ALL": "C"}, capture_output=True,
+        )  # fmt: skip
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(int((tree / "tmp/pid").read_text()), signal.SIGKILL)
+    whole = (version / PACK).read_bytes()
+    assert (done.returncode, done.stdout == whole) == (0, True), done.stderr
 
 
 def test_modprobe_finds_each_module_and_what_it_needs(

@@ -101,7 +101,7 @@ def fetch(
         shutil.copy(version_kit.version(settings).path / name, state / name)
 
     def run(place: Path, **more: str) -> subprocess.CompletedProcess[str]:
-        quick = "sleep() { :; }\n"
+        quick = "sleep() { :; }\nask_turn() { turn=go; }\n"  # test_boel_turns waits for one
         return boel(
             f'{quick}trap \'stop_sharing "{place}"\' EXIT\nfetch_image "{place}"\necho installed',
             SI_IMAGE="web", SI_VERSION="1", SI_TRANSPORT=transport, BOEL_LIB=str(library),
