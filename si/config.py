@@ -40,7 +40,7 @@ class InstallSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """After this long without a report, a written or installing client counts as unknown."""
     at_once: Annotated[int, msgspec.Meta(ge=0)] = 8
     """To how many clients the server itself sends images at the same time; 0: to all."""
-    torrent_from: Annotated[int, msgspec.Meta(ge=1)] = 3
+    torrent_from: Annotated[int, msgspec.Meta(ge=1)] = 2
     """From how many clients on, armed with one version, `auto` means torrent."""
 
 

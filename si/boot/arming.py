@@ -23,7 +23,6 @@ from si.cluster import Client, Cluster, load_cluster
 from si.config import Settings
 from si.errors import (
     ClientUnknown,
-    ImageInUse,
     ImageNotFound,
     KeyNotFound,
     LayoutNotFound,
@@ -37,7 +36,6 @@ from si.monitor.events import (
     begin_events,
     client_directory,
     client_state,
-    clients_with_folder,
     make_private,
 )
 from si.monitor.state import ClientState, Event, Phase, State
@@ -48,6 +46,8 @@ from si.system.files import replace_file
 from si.version.store import Version
 
 Transport = Literal["rsync", "http", "torrent"]
+Wish = Transport | Literal["auto"]
+"""What may be asked for; si-server decides what `auto` means when an install begins."""
 Resolve = Callable[[Settings, str], tuple[str, ...]]
 
 
@@ -59,7 +59,7 @@ class Arming(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     image: str
     flavor: str
     arch: str
-    transport: Transport
+    transport: Wish
     append: str
     mac: str
     ip: str
@@ -98,7 +98,7 @@ def plan_arming(
     image: str | None,
     flavor: str | None = None,
     arch: str | None = None,
-    transport: Transport = "rsync",
+    transport: Wish = "rsync",
     live: bool = False,
     append: str = "",
     resolve: Resolve = system_names.resolve,
@@ -193,24 +193,6 @@ def load_arming(settings: Settings, name: str) -> Arming | None:
         return msgspec.json.decode(file.read_bytes(), type=Arming)
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
         return None
-
-
-def refuse_armed(settings: Settings, wanted: VersionName) -> None:
-    """Raise ImageInUse when a client is armed with that image, or that version of it: its install
-    would find nothing."""
-    armed = [
-        name
-        for name in sorted(clients_with_folder(settings))
-        if (arming := load_arming(settings, name)) is not None
-        and arming.image == wanted.image
-        and wanted.number in (None, arming.version)
-        and client_state(settings, name).armed
-    ]
-    if armed:
-        raise ImageInUse(
-            f"armed with image {wanted}: {shown(armed)}",
-            hint=f"si-mkclientnetboot --localboot --clients {armed[0]} disarms a client",
-        )
 
 
 def known_clients(cluster: Cluster, names: Iterable[str]) -> tuple[Client, ...]:

@@ -101,7 +101,8 @@ def fetch(
         shutil.copy(version_kit.version(settings).path / name, state / name)
 
     def run(place: Path, **more: str) -> subprocess.CompletedProcess[str]:
-        quick = "sleep() { :; }\nask_turn() { turn=go; }\n"  # test_boel_turns waits for one
+        # How to wait for a turn is tried in test_boel_turns.
+        quick = "sleep() { :; }\nwait_turn() { :; }\n"
         return boel(
             f'{quick}trap \'stop_sharing "{place}"\' EXIT\nfetch_image "{place}"\necho installed',
             SI_IMAGE="web", SI_VERSION="1", SI_TRANSPORT=transport, BOEL_LIB=str(library),
@@ -134,6 +135,31 @@ def test_a_connection_that_breaks_is_taken_up_again(
     done = fetch(place)
     assert link.broken == 2, done.stdout + done.stderr
     assert (done.returncode, "installed" in done.stdout) == (0, True), done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("transport", ["torrent"])
+@pytest.mark.parametrize("first", [0, 3_300_000], ids=["nothing", "a half"])
+def test_what_the_swarm_does_not_give_comes_by_http(
+    fetch: Fetch, place: Path, link: BreakingLink, settings: Settings, first: int
+) -> None:
+    link.cuts = [first] + [0] * 1000
+    done = fetch(place, TORRENT_PATIENCE_S="5", SI_FALLBACK="http")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "the swarm gives nothing; what follows byte" in done.stderr
+    assert count_differences(version_kit.tree_of(settings), place) == []
+
+
+@pytest.mark.parametrize("transport", ["torrent"])
+def test_without_the_client_program_all_comes_by_http(
+    fetch: Fetch, place: Path, tmp_path: Path, settings: Settings
+) -> None:
+    (tmp_path / "lib/torrent.py").unlink()
+    flavor = {"SI_ARCH": "x86_64", "SI_FLAVOR": "old"}
+    refused = fetch(place, **flavor)
+    assert (refused.returncode, "no torrent.img of the flavor old" in refused.stderr) == (1, True)
+    done = fetch(place, SI_FALLBACK="http", **flavor)
+    assert (done.returncode, "what follows byte 0 of" in done.stderr) == (0, True), done.stderr
+    assert count_differences(version_kit.tree_of(settings), place) == []
 
 
 def test_a_server_that_is_not_there_is_named(

@@ -50,6 +50,7 @@ def test_all_values() -> None:
         "SI_RSYNC": "rsync://192.0.2.1:873",
         "SI_TOKEN": "abc",
         "SI_TRANSPORT": "rsync",
+        "SI_FALLBACK": "",
         "SI_OVERRIDES": "all web web1",
         "SI_CAPTURED": "2026-11-21T12:00:00Z",
         "UUID_root": identifier_value(UUID, client="web1", image="web"),
