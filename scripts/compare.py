@@ -243,9 +243,15 @@ def room_for(expected: os.stat_result, had: int) -> int:
 
 
 def attributes_of(place: bytes) -> dict[str, bytes]:
-    """All extended attributes that this user can see; of a symlink itself, not its target."""
-    names = os.listxattr(place, follow_symlinks=False)
-    return {name: os.getxattr(place, name, follow_symlinks=False) for name in names}
+    """All extended attributes that this user can see; of a symlink itself, not its target.
+
+    Not those by which XFS shows root each ACL a second time.
+    """
+    return {
+        name: os.getxattr(place, name, follow_symlinks=False)
+        for name in os.listxattr(place, follow_symlinks=False)
+        if not name.startswith("trusted.SGI_ACL_")
+    }
 
 
 def split_acl(attributes: dict[str, bytes]) -> dict[str, bytes]:

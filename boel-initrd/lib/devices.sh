@@ -10,7 +10,7 @@ load_modules() {
         [ "$shown" != "$seen" ] || return 0
         seen=$shown
         # Most devices need none, or one that this flavor has not: modprobe's verdict says little.
-        printf '%s\n' "$shown" | tr '\n' '\000' | xargs -0 modprobe -a -b -q || :
+        printf '%s\n' "$shown" | tr '\n' '\000' | xargs -0 "$(command -v modprobe)" -a -b -q || :
     done
 }
 

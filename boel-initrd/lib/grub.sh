@@ -95,21 +95,28 @@ require_grub() {
     fi
 }
 
-# keep_grub_files DEST, restore_grub_files DEST: grub-install writes all its modules anew; those
-# that are the same as in the image get the image's times back.
+# keep_grub_files DEST, restore_grub_files DEST: grub-install writes all its modules anew; of what it
+# wrote, only what differs from the image's own files is taken, for those have the image's times and
+# holes. A subvolume of its own cannot be set aside: its files get new times.
 keep_grub_files() {
     mount_for_chroot "$1"
-    remember_times "$1/boot"
-    mkdir -p "$1/boot/grub" "$BOEL_STATE/grub"
-    rsync -aHAX --numeric-ids "$1/boot/grub/" "$BOEL_STATE/grub/"
+    remember_times "$1/boot" "$1/boot/grub" "$1"/boot/grub/*/
+    rm -rf "$1/boot/grub.kept"
+    mv "$1/boot/grub" "$1/boot/grub.kept" || say "/boot/grub is written anew"
 }
 
 restore_grub_files() {
-    # What differs in contents stays as grub-install wrote it; the rest gets its old attributes.
-    rsync -rcn --existing --out-format='/%n' "$BOEL_STATE/grub/" "$1/boot/grub/" |
-        grep -v '/$' >"$BOEL_STATE/grub.changed" || :
-    rsync -aHAX --numeric-ids --modify-window=-1 --existing --size-only \
-        --exclude-from="$BOEL_STATE/grub.changed" "$BOEL_STATE/grub/" "$1/boot/grub/"
-    rm -rf "$BOEL_STATE/grub"
+    kept=$1/boot/grub.kept
+    if [ -d "$kept" ]; then
+        rsync -rlcn --out-format=%n "$1/boot/grub/" "$kept/" >"$BOEL_STATE/grub.changed"
+        while IFS= read -r name; do
+            case $name in
+                */) mkdir -p "$kept/$name" ;;
+                *) mv -f "$1/boot/grub/$name" "$kept/$name" ;;
+            esac
+        done <"$BOEL_STATE/grub.changed"
+        rm -rf "$1/boot/grub"
+        mv "$kept" "$1/boot/grub"
+    fi
     restore_times
 }

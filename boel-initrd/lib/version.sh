@@ -87,9 +87,10 @@ tell_differences() {
         cat "$lists/strays"
         return
     fi
-    xargs -0 stat -c '%f %u %g %s %t:%T %d:%i' <"$lists/paths" >"$lists/seen"
+    # Paths, for busybox's xargs takes an applet into its own process, which then reads the list twice.
+    xargs -0 "$(command -v stat)" -c '%f %u %g %s %t:%T %d:%i' <"$lists/paths" >"$lists/seen"
     awk -v fat="$fat" -f "$BOEL_LIB/compare.awk" "$lists/seen" "$lists/records"
-    xargs -0 -r readlink -z <"$lists/links" >"$lists/seen"
+    xargs -0 -r "$(command -v readlink)" -z <"$lists/links" >"$lists/seen"
     if ! cmp -s "$lists/seen" "$lists/targets"; then
         for list in seen targets links; do
             as_lines <"$lists/$list" >"$lists/$list.lines"

@@ -17,6 +17,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -44,6 +45,7 @@ class Network:
         self._taps = itertools.count()
         self._started: list[subprocess.Popen[bytes]] = []
         self._closed = False
+        self._closing = threading.Lock()
 
     def __enter__(self) -> Self:
         find_tool("ip", package="iproute2")
@@ -63,12 +65,13 @@ class Network:
         """End every process of this network and remove it. May be called twice, and by another
         thread: what waits for an answer from inside ends with LabError."""
         self._closed = True
-        for process in self._started:
-            stop_process(process)
-        self._started.clear()
-        _remove(self.name)
-        if self.folder != Path():
-            shutil.rmtree(self.folder, ignore_errors=True)
+        with self._closing:
+            for process in self._started:
+                stop_process(process)
+            self._started.clear()
+            _remove(self.name)
+            if self.folder != Path():
+                shutil.rmtree(self.folder, ignore_errors=True)
 
     def inside(self, argv: Sequence[Arg]) -> list[Arg]:
         """The command line that runs `argv` in this network. Raises LabError once it is closed."""

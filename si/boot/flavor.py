@@ -51,7 +51,7 @@ _SMALL_FILES = {
     "etc/group": "root:x:0:\n",
     "etc/hosts": "127.0.0.1 localhost\n::1 localhost\n",
 }
-_LINKS = {"usr/bin/sh": "busybox", "etc/mtab": "/proc/mounts", "var/run": "/run"}
+_LINKS = {"usr/bin/sh": "dash", "etc/mtab": "/proc/mounts", "var/run": "/run"}
 _SCRIPTS = {"bin": "usr/bin/", "lib": "usr/lib/boel/", "fetchers": "usr/lib/boel/fetch-"}
 _SIGNERS = "usr/lib/boel/signers"
 """The site's public key: what BOEL does and installs must be signed with it."""

@@ -10,6 +10,8 @@ import errno
 import os
 
 _NO_ATTRIBUTES = (errno.EOPNOTSUPP, errno.ENOSYS)
+_XFS_ACL_PREFIX = "trusted.SGI_ACL_"
+"""XFS shows root each ACL a second time, under a name of its own."""
 
 
 def read_xattrs(place: bytes) -> tuple[tuple[bytes, bytes], ...]:
@@ -27,6 +29,8 @@ def read_xattrs(place: bytes) -> tuple[tuple[bytes, bytes], ...]:
         return ()
     return tuple(
         sorted(
-            (os.fsencode(name), os.getxattr(place, name, follow_symlinks=False)) for name in names
+            (os.fsencode(name), os.getxattr(place, name, follow_symlinks=False))
+            for name in names
+            if not name.startswith(_XFS_ACL_PREFIX)
         )
     )

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -53,6 +54,16 @@ def test_golden_client_runs_and_switches_off(
             machine.console.expect("no such line", 60)
     assert b"login:" in log.read_bytes()
     assert golden.disk.stat().st_mtime_ns == before
+
+
+def test_network_is_taken_down_by_several_threads_at_once() -> None:
+    for _ in range(5):
+        network = Network().__enter__()
+        network.start(["sleep", "1000"])
+        with ThreadPoolExecutor(4) as pool:
+            for closed in [pool.submit(network.close) for _ in range(4)]:
+                closed.result()
+        assert not Path("/run/netns", network.name).exists()
 
 
 def test_disk_is_read_without_being_written_and_all_is_undone(

@@ -16,7 +16,7 @@ from scripts.lab.report import Report
 from scripts.lab.rows import ROWS
 from scripts.lab.side_by_side import playing
 
-IN_CI: frozenset[str] = frozenset()
+IN_CI = frozenset({"bios-btrfs", "bios-gpt", "bios-logical", "to-smaller", "uefi-nvme-xfs"})
 CHECKS = ["written", "identical", "installed", "booted", "booted"]
 MIRRORED = ["booted", "booted"]
 

@@ -32,6 +32,7 @@ MAX_SECONDS = 10.0
 # How each program says that it runs; most know --version.
 QUESTIONS = {
     "busybox": ["true"],
+    "dash": ["-c", ":"],
     "mkfs.ext2": ["-V"],
     "mkfs.ext3": ["-V"],
     "mkfs.ext4": ["-V"],

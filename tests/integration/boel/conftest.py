@@ -1,4 +1,4 @@
-"""BOEL's shell on this machine: busybox, its applets, and the real programs."""
+"""BOEL's shell on this machine: dash, the real programs, and busybox's applets."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def boel(tmp_path: Path, tools: str) -> Run:
     def run(text: str, **variables: str) -> subprocess.CompletedProcess[str]:
         start = f'set -eu\n. "{boel_source()}/lib/functions.sh"\n'
         return subprocess.run(
-            ["busybox", "sh", "-c", start + text],
+            ["dash", "-c", start + text],
             env={
                 "PATH": tools,
                 "BOEL_LIB": str(boel_source() / "lib"),

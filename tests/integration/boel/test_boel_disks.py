@@ -97,7 +97,7 @@ unmount_all "{new}"
 ! kill -0 "$!" 2>/dev/null
 """
     done = subprocess.run(
-        ["unshare", "--mount", "--propagation", "private", "busybox", "sh", "-c", text],
+        ["unshare", "--mount", "--propagation", "private", "dash", "-c", text],
         env={"PATH": tools, "BOEL_LIB": str(boel_source() / "lib"), "BOEL_STATE": str(tmp_path)},
         capture_output=True,
         text=True,
