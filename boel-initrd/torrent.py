@@ -7,7 +7,7 @@ since a swarm is fast when its peers fetch in no order. Each piece goes to stdou
 before it came and have the hashes that the torrent names, so that unpacking begins before the end.
 Exit status 0: all of it went out; a process that shares it stays in the background until it gets
 SIGTERM, and its number stands in FOLDER/pid. 1: stderr says why. 3: nobody sent anything for
-PATIENCE seconds.
+PATIENCE seconds; FOLDER/sent says how many bytes went out until then.
 
 Standard library and libtorrent alone, and few modules, for each is in the initrd.
 """
@@ -27,6 +27,7 @@ import libtorrent  # noqa: E402
 
 _LOOK_EVERY_MS = 200
 _TELL_EVERY_S = 5
+_ASK_TRACKER_EVERY_S = 15
 _READ_AHEAD = 64
 _FAILED, _DESERTED = 1, 3
 _NEXT, _LATER = 7, 1
@@ -45,6 +46,9 @@ _SETTINGS = {
     "torrent_connect_boost": 80,
     "min_reconnect_time": 2,  # seconds, times the failures so far
     "max_failcount": 100,
+    # libtorrent's five minutes overrule the tracker's half a minute: who asks before there is
+    # anybody to hear of would hear of nobody for as long.
+    "min_announce_interval": 15,
     # What makes peers ask each other, and not all of them the server for the same piece.
     "unchoke_slots_limit": -1,
     "request_queue_time": 1,
@@ -72,7 +76,7 @@ class Fetch:
         self.session = session({**_SETTINGS, "listen_interfaces": f"0.0.0.0:{port}"})
         parameters: Any = libtorrent.add_torrent_params()
         parameters.ti = self.info = libtorrent.torrent_info(torrent)
-        parameters.save_path = folder
+        parameters.save_path = self.folder = folder
         parameters.trackers = [tracker]
         flags = libtorrent.torrent_flags
         parameters.flags &= ~(flags.auto_managed | flags.paused)
@@ -85,6 +89,7 @@ class Fetch:
     def run(self, patience_s: float) -> None:
         """Until the last byte went to stdout."""
         heard, done, told = time.monotonic(), 0, 0.0
+        asked = heard
         while self.sent < self.info.num_pieces():
             self.session.wait_for_alert(_LOOK_EVERY_MS)
             self._hear()
@@ -95,7 +100,11 @@ class Fetch:
             now = time.monotonic()
             if status.total_done != done or status.state != status.downloading:
                 heard, done = now, status.total_done
+            if now - max(heard, asked) > _ASK_TRACKER_EVERY_S:
+                asked = now  # a server that was away may be back long before libtorrent asks it
+                self.handle.force_reannounce()
             if now - heard > patience_s:
+                _note(self.folder, "sent", self.sent * self.info.piece_length())
                 raise Fault(f"no peer sent anything for {patience_s:g} s", _DESERTED)
             if now - told > _TELL_EVERY_S:
                 told = now
@@ -152,8 +161,7 @@ def main() -> int:
     if child:
         os.close(childs)
         os.close(1)
-        with open(folder + "/pid", "w", encoding="ascii") as file:  # noqa: PTH123 - a module more
-            file.write(f"{child}\n")
+        _note(folder, "pid", child)
         said = os.read(ours, 1)
         return said[0] if said else _FAILED
     os.close(ours)
@@ -172,6 +180,12 @@ def main() -> int:
     if status == 0:
         fetch.share()
     os._exit(status)
+
+
+def _note(folder: str, name: str, number: int) -> None:
+    # BOEL has this encoding alone, and no pathlib.
+    with open(f"{folder}/{name}", "w", encoding="utf-8") as file:  # noqa: PTH123
+        file.write(f"{number}\n")
 
 
 def _tell(status: Any) -> None:

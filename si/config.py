@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -38,6 +38,10 @@ class InstallSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How often an armed client may start its install before it is left alone."""
     report_timeout_s: int = 900
     """After this long without a report, a written or installing client counts as unknown."""
+    at_once: Annotated[int, msgspec.Meta(ge=0)] = 8
+    """To how many clients the server itself sends images at the same time; 0: to all."""
+    torrent_from: Annotated[int, msgspec.Meta(ge=1)] = 2
+    """From how many clients on, armed with one version, `auto` means torrent."""
 
 
 class DnsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -148,7 +152,7 @@ class Settings:
 
     @property
     def flavors(self) -> Path:
-        """ARCH/NAME/{kernel,initrd.img}."""
+        """ARCH/NAME/{kernel,initrd.img,torrent.img}."""
         return self.var / "flavors"
 
     @property

@@ -4,6 +4,7 @@
 # unmount_all DEST: everything on it and below, the deepest first; swap off; arrays, containers and
 # volumes closed; all of it on disk.
 unmount_all() {
+    stop_sharing "$1"
     swapoff -a
     points=
     while read -r _ point _; do

@@ -18,8 +18,12 @@ BOEL_STATE=${BOEL_STATE:-/run/boel}
 . "$BOEL_LIB/http.sh"
 # shellcheck source=version.sh
 . "$BOEL_LIB/version.sh"
+# shellcheck source=parts.sh
+. "$BOEL_LIB/parts.sh"
 # shellcheck source=pack.sh
 . "$BOEL_LIB/pack.sh"
+# shellcheck source=turns.sh
+. "$BOEL_LIB/turns.sh"
 # shellcheck source=image.sh
 . "$BOEL_LIB/image.sh"
 # shellcheck source=chroot.sh
@@ -40,5 +44,7 @@ BOEL_STATE=${BOEL_STATE:-/run/boel}
 . "$BOEL_LIB/bootcheck.sh"
 # shellcheck source=bootmenu.sh
 . "$BOEL_LIB/bootmenu.sh"
+# shellcheck source=sharing.sh
+. "$BOEL_LIB/sharing.sh"
 # shellcheck source=finish.sh
 . "$BOEL_LIB/finish.sh"

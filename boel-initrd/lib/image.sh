@@ -16,7 +16,9 @@ fetch_image() {
         say "image $SI_IMAGE (captured $SI_CAPTURED) by $SI_TRANSPORT"
     fi
     start_host_keys
+    [ "$SI_TRANSPORT" = torrent ] || wait_turn
     fetch_tree "$1"
+    end_turn
     [ -z "$SI_VERSION" ] || check_tree "$1"
     [ -d "$1/etc" ] || fail "the image $SI_IMAGE has no /etc: it is empty, or no system"
 }

@@ -55,11 +55,12 @@ check_tree() {
     rm -rf "$lists"
 }
 
-# list_own DEST: what new file systems have of their own (own), the folders that they are mounted on
-# (points), and which of them know no modes and owners ($fat, as compare.awk wants it).
+# list_own DEST: what new file systems have of their own, and what is staged on them (own), the folders
+# that they are mounted on (points), and which of them know no modes and owners ($fat, as compare.awk wants it).
 list_own() {
     fat=
     echo ./lost+found >"$lists/own"
+    [ ! -e "$BOEL_STATE/staged" ] || cat "$BOEL_STATE/staged" >>"$lists/own"
     echo . >"$lists/points"
     while read -r _ point kind _; do
         point=$(printf %b "$point") # /proc/mounts has a space as \040

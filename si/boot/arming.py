@@ -12,19 +12,17 @@ import secrets
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Literal
 
 import msgspec
 
 from si.boot.chosen import choose_script, choose_version, layout_name
+from si.boot.flavor import require_flavor
 from si.boot.netboot import check_append
 from si.cluster import Client, Cluster, load_cluster
 from si.config import Settings
 from si.errors import (
     ClientUnknown,
-    FlavorNotFound,
-    ImageInUse,
     ImageNotFound,
     KeyNotFound,
     LayoutNotFound,
@@ -38,17 +36,18 @@ from si.monitor.events import (
     begin_events,
     client_directory,
     client_state,
-    clients_with_folder,
     make_private,
 )
 from si.monitor.state import ClientState, Event, Phase, State
-from si.names_check import VersionName, check_name, parse_version_name
+from si.names_check import VersionName, parse_version_name
 from si.script.demands import read_demands
 from si.system import names as system_names
 from si.system.files import replace_file
 from si.version.store import Version
 
-Transport = Literal["rsync", "http"]
+Transport = Literal["rsync", "http", "torrent"]
+Wish = Transport | Literal["auto"]
+"""What may be asked for; si-server decides what `auto` means when an install begins."""
 Resolve = Callable[[Settings, str], tuple[str, ...]]
 
 
@@ -60,7 +59,7 @@ class Arming(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     image: str
     flavor: str
     arch: str
-    transport: Transport
+    transport: Wish
     append: str
     mac: str
     ip: str
@@ -99,7 +98,7 @@ def plan_arming(
     image: str | None,
     flavor: str | None = None,
     arch: str | None = None,
-    transport: Transport = "rsync",
+    transport: Wish = "rsync",
     live: bool = False,
     append: str = "",
     resolve: Resolve = system_names.resolve,
@@ -122,7 +121,12 @@ def plan_arming(
             versions[wanted] = choose_version(settings, wanted, live=live, transport=transport)
         version = versions[wanted]
         wipes = _wiped_by(settings, client, chosen.name, version)
-        kernel = _flavor_of(settings, flavor or client.flavor, arch or chosen.arch)
+        kernel = require_flavor(
+            settings,
+            flavor=flavor or client.flavor,
+            arch=arch or chosen.arch or platform.machine(),
+            torrent=transport == "torrent",
+        )
         arming = Arming(
             client=client.name,
             token=secrets.token_urlsafe(24),
@@ -191,24 +195,6 @@ def load_arming(settings: Settings, name: str) -> Arming | None:
         return None
 
 
-def refuse_armed(settings: Settings, wanted: VersionName) -> None:
-    """Raise ImageInUse when a client is armed with that image, or that version of it: its install
-    would find nothing."""
-    armed = [
-        name
-        for name in sorted(clients_with_folder(settings))
-        if (arming := load_arming(settings, name)) is not None
-        and arming.image == wanted.image
-        and wanted.number in (None, arming.version)
-        and client_state(settings, name).armed
-    ]
-    if armed:
-        raise ImageInUse(
-            f"armed with image {wanted}: {shown(armed)}",
-            hint=f"si-mkclientnetboot --localboot --clients {armed[0]} disarms a client",
-        )
-
-
 def known_clients(cluster: Cluster, names: Iterable[str]) -> tuple[Client, ...]:
     """Clients of these names. Raises one ClientUnknown that lists all that are not known."""
     found, missing = [], []
@@ -270,18 +256,6 @@ def _wiped_by(
         ) from error
     rules = {disk.device: str(disk.rule) for disk in layout.disks if disk.rule is not None}
     return tuple(rules.get(device, device) for device in layout.written)
-
-
-def _flavor_of(settings: Settings, flavor: str, arch: str) -> Path:
-    arch = arch or platform.machine()
-    names = check_name("architecture", arch), check_name("flavor", flavor)
-    folder = settings.flavors.joinpath(*names)
-    if not all((folder / file).is_file() for file in ("kernel", "initrd.img")):
-        raise FlavorNotFound(
-            f"no flavor {flavor} for {arch}",
-            hint=f"make it: si-mkbootpackage --flavor {flavor} --arch {arch}",
-        )
-    return folder
 
 
 def _mac_of(client: Client) -> str:

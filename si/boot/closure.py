@@ -32,7 +32,8 @@ _MAX_LINKS = 40
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A line of `programs`: a program, a library (`libNAME.so.N`) or a file (`/PATH`)."""
+    """A line of `programs`: a program, a library (`libNAME.so.N`) or a file (`/PATH`), which may
+    stand for several by `*`."""
 
     name: str
     package: str
@@ -118,13 +119,25 @@ def _add_program(collection: Collection, wanted: Wanted) -> None:
 
 
 def _add_data(collection: Collection, wanted: Wanted) -> None:
-    real = resolve(collection.root, wanted.name)
-    if real is None:
+    name = wanted.name.lstrip("/")
+    paths = [name]
+    if "*" in name:
+        found = sorted(collection.root.glob(name))
+        paths = [path.relative_to(collection.root).as_posix() for path in found]
+    resolved = [(path, resolve(collection.root, path)) for path in paths]
+    if not resolved or any(real is None for _, real in resolved):
         collection.missing.append(f"file {wanted.name} (package {wanted.package})")
         return
-    path = wanted.name.lstrip("/")
+    for path, real in resolved:
+        _add_file(collection, path, real or "", package=wanted.package)
+
+
+def _add_file(collection: Collection, path: str, real: str, *, package: str) -> None:
     data = collection.root.joinpath(real).read_bytes()
-    collection.entries[path] = regular(path, data, executable=False)
+    if is_elf(data):  # a module that an interpreter opens, with libraries of its own
+        _add_elf(collection, real, at=_merged(path), what=f"file /{path}", package=package)
+    else:
+        collection.entries[path] = regular(path, data, executable=False)
 
 
 def _add_library(

@@ -1,19 +1,22 @@
 """Builds a flavor: a kernel, and the BOEL initrd that fits it.
 
-Stage 6. The name of a flavor goes in; `flavors/ARCH/NAME/{kernel,initrd.img}` comes out, staged
-and swapped in with one rename, so that a client that boots meanwhile never gets the kernel of one
-build and the initrd of another. Packed by ourselves, without initramfs-tools or dracut, so that
-the initrd does not depend on the distribution's framework, and the same inputs give the same
-bytes: only names, modes and contents go in, no owner, time, umask or path of the building machine.
+Stage 6. The name of a flavor goes in; `flavors/ARCH/NAME/{kernel,initrd.img,torrent.img}` comes
+out, staged and swapped in with one rename, so that a client that boots meanwhile never gets the
+kernel of one build and the initrd of another. `torrent.img` is what an install by torrent needs
+besides: BOEL fetches it then, and knows its hash, so that all others boot without it. Packed by
+ourselves, without initramfs-tools or dracut, so that the initrd does not depend on the
+distribution's framework, and the same inputs give the same bytes: only names, modes and contents
+go in, no owner, time, umask or path of the building machine.
 """
 
 from __future__ import annotations
 
 import errno
 import gzip
+import hashlib
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,7 +55,9 @@ _LINKS = {"usr/bin/sh": "dash", "etc/mtab": "/proc/mounts", "var/run": "/run"}
 _SCRIPTS = {"bin": "usr/bin/", "lib": "usr/lib/boel/", "fetchers": "usr/lib/boel/fetch-"}
 _SIGNERS = "usr/lib/boel/signers"
 """The site's public key: what BOEL does and installs must be signed with it."""
-_ZSTD = ("-9", "-T1", "--no-progress", "--quiet", "--stdout")
+_TORRENT_SUM = "usr/lib/boel/torrent.sha256"
+_ZSTD = ("-10", "--long=25", "-T1", "--no-progress", "--quiet", "--stdout")
+FLAVOR_FILES = ("kernel", "initrd.img", "torrent.img")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +68,8 @@ class Flavor:
     arch: str
     kernel: Path
     initrd: Path
+    torrent: Path
+    """What an install by torrent needs besides."""
     release: str
     """The kernel's release, as `uname -r` says it."""
     modules: int
@@ -80,13 +87,17 @@ def flavor_path(settings: Settings, *, flavor: str, arch: str) -> Path:
     return settings.flavors / check_name("flavor", arch) / check_name("flavor", flavor)
 
 
-def require_flavor(settings: Settings, *, flavor: str, arch: str) -> Path:
-    """The folder of a flavor that was built. Raises FlavorNotFound."""
+def require_flavor(settings: Settings, *, flavor: str, arch: str, torrent: bool = False) -> Path:
+    """The folder of a flavor that was built, if need be by a version that knew installs by torrent.
+
+    Raises FlavorNotFound, NameInvalid.
+    """
     path = flavor_path(settings, flavor=flavor, arch=arch)
-    if not (path / "kernel").is_file() or not (path / "initrd.img").is_file():
+    if not all((path / file).is_file() for file in FLAVOR_FILES[: 3 if torrent else 2]):
+        purpose = " that can install by torrent" if torrent else ""
         raise FlavorNotFound(
-            f"there is no flavor {flavor} for {arch}",
-            hint=f"build it: si-mkbootpackage --flavor {flavor}",
+            f"there is no flavor {flavor} for {arch}{purpose}",
+            hint=f"build it: si-mkbootpackage --flavor {flavor} --arch {arch}",
         )
     return path
 
@@ -116,18 +127,23 @@ def build_flavor(
     source = boel_source()
     chosen = find_kernel(system, kernel)
     closure = close_over(chosen, (*_listed_modules(source, flavor), *modules))
-    programs = collect(system, _listed_programs(source), arch=arch)
-    _refuse_missing(programs.missing, closure.missing, chosen.release)
+    programs = collect(system, _listed_programs(source / "programs"), arch=arch)
+    swarm = collect(system, _listed_programs(source / "programs.torrent"), arch=arch)
+    _refuse_missing((*programs.missing, *swarm.missing), closure.missing, chosen.release)
+    torrent = _pack_torrent(source, swarm.entries, known=programs.entries)
     signers = allowed_signers(ensure_public_key(settings), (NAMESPACE, INSTALL))
     entries = [*programs.entries.values(), *closure.entries, *_own_entries(source)]
     entries.append(regular(_SIGNERS, signers.encode(), executable=False))
+    torrent_sum = f"{hashlib.sha256(torrent).hexdigest()}\n"
+    entries.append(regular(_TORRENT_SUM, torrent_sum.encode(), executable=False))
     initrd = _compress(write_cpio(entries), zstd=chosen.unpacks_zstd)
-    _put_in_place(place, kernel=chosen.image, initrd=initrd)
+    _put_in_place(place, dict(zip(FLAVOR_FILES, (chosen.image, initrd, torrent), strict=True)))
     return Flavor(
         name=flavor,
         arch=arch,
         kernel=place / "kernel",
         initrd=place / "initrd.img",
+        torrent=place / "torrent.img",
         release=chosen.release,
         modules=closure.count,
         programs=len(programs.entries),
@@ -151,8 +167,19 @@ def _listed_modules(source: Path, flavor: str, *, within: tuple[str, ...] = ()) 
     return tuple(names)
 
 
-def _listed_programs(source: Path) -> tuple[Wanted, ...]:
-    return parse_programs((source / "programs").read_text(encoding="utf-8"))
+def _listed_programs(listing: Path) -> tuple[Wanted, ...]:
+    return parse_programs(listing.read_text(encoding="utf-8"))
+
+
+def _pack_torrent(
+    source: Path, entries: Mapping[str, Entry], *, known: Mapping[str, Entry]
+) -> bytes:
+    """What the initrd does not have already (`known`), and BOEL's client of a swarm. Programs of
+    the initrd unpack it, whatever the kernel can."""
+    program = (source / "torrent.py").read_bytes()
+    more = [entry for path, entry in entries.items() if path not in known]
+    archive = write_cpio([*more, regular("usr/lib/boel/torrent.py", program, executable=False)])
+    return _compress(archive, zstd=True)
 
 
 def _own_entries(source: Path) -> Iterator[Entry]:
@@ -189,9 +216,9 @@ def _refuse_missing(files: Sequence[str], modules: Sequence[str], release: str) 
         )
 
 
-def _put_in_place(place: Path, *, kernel: bytes, initrd: bytes) -> None:
+def _put_in_place(place: Path, files: Mapping[str, bytes]) -> None:
     try:
-        _stage_and_swap(place, kernel=kernel, initrd=initrd)
+        _stage_and_swap(place, files)
     except PermissionError as error:
         hint = "run it as root, or give a --root that you may write to"
         raise PrivilegeMissing(f"{place.parent} cannot be written to", hint=hint) from error
@@ -201,13 +228,13 @@ def _put_in_place(place: Path, *, kernel: bytes, initrd: bytes) -> None:
         raise NoSpace(f"no space left for {place}", hint="nothing was changed") from error
 
 
-def _stage_and_swap(place: Path, *, kernel: bytes, initrd: bytes) -> None:
-    """Write both files beside `place`, then take its name in one step."""
+def _stage_and_swap(place: Path, files: Mapping[str, bytes]) -> None:
+    """Write the files beside `place`, then take its name in one step."""
     place.parent.mkdir(parents=True, exist_ok=True)
     staging = Path(tempfile.mkdtemp(prefix=f".{place.name}.", dir=place.parent))
     try:
         staging.chmod(0o755)
-        for name, data in (("kernel", kernel), ("initrd.img", initrd)):
+        for name, data in files.items():
             path = staging / name
             path.write_bytes(data)
             path.chmod(0o644)

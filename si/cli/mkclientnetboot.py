@@ -8,7 +8,15 @@ from typing import get_args
 
 import click
 
-from si.boot.arming import Arming, ArmingPlan, Transport, arm_clients, disarm_clients, plan_arming
+from si.boot.arming import (
+    Arming,
+    ArmingPlan,
+    Transport,
+    Wish,
+    arm_clients,
+    disarm_clients,
+    plan_arming,
+)
 from si.cli.command import confirm, si_command
 from si.cluster import load_cluster
 from si.config import Settings
@@ -29,7 +37,7 @@ log = logging.getLogger(__name__)
 @click.option("--arch", metavar="ARCH", help="Architecture of the flavor [that of the image].")
 @click.option(
     "--transport",
-    type=click.Choice(get_args(Transport)),
+    type=click.Choice([*get_args(Transport), "auto"]),
     default="rsync",
     show_default=True,
     help="How the image travels.",
@@ -46,7 +54,7 @@ def command(
     live: bool,
     flavor: str | None,
     arch: str | None,
-    transport: Transport,
+    transport: Wish,
     append: str,
     yes: bool,
 ) -> None:

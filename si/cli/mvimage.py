@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from si.boot.arming import refuse_armed
+from si.boot.armed import refuse_armed
 from si.cli.command import si_command
 from si.cli.told import tell_who_is_given
 from si.config import Settings

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import click
 
+from si.boot.armed import armed_numbers
 from si.cli.command import si_command
 from si.cli.lsimage import format_size
 from si.config import Settings
@@ -41,7 +42,14 @@ def publish(
     settings: Settings, held: HeldImage, *, message: str = "", full: bool = False
 ) -> Published:
     """Publish an image that is held, and say what came of it."""
-    done = publish_version(settings, held, message=message, full=full, on_progress=_progress())
+    done = publish_version(
+        settings,
+        held,
+        message=message,
+        full=full,
+        needed=lambda: armed_numbers(settings, held.name),
+        on_progress=_progress(),
+    )
     version, head = done.version, done.version.head
     if not done.made:
         click.echo(f"nothing changed since {version.name}")

@@ -168,6 +168,8 @@ class _Story:
             self.failed = self.failed or event
         elif self.last is None or _RANK[event.phase] > _RANK[self.last.phase]:
             self.last = event
+        elif event.phase is self.last.phase and _is_newer(event, self.last):
+            self.last = replace(self.last, detail=event.detail, uptime_s=event.uptime_s)
 
     def _is_same_boot(self, event: Event) -> bool:
         """Whether a "started" belongs to the attempt that was already heard of.
@@ -223,6 +225,13 @@ def _at(
     return replace(
         known, state=state, phase=event.phase, since=event.time, detail=detail, captured=captured
     )
+
+
+def _is_newer(event: Event, other: Event) -> bool:
+    """Whether a client said it later, by its own clock: reports may overtake each other."""
+    if event.uptime_s is None or other.uptime_s is None:
+        return False
+    return event.uptime_s > other.uptime_s
 
 
 def _read_detail(event: Event) -> dict[str, str]:

@@ -24,10 +24,12 @@ def render_header(
     image: str,
     version: int | None = None,
     arch: str,
+    flavor: str,
     http: str,
     rsync: str,
     token: str,
     transport: str,
+    fallback: str | None = None,
     overrides: Iterable[str],
     captured: str,
     identifiers: Iterable[Identifier],
@@ -35,7 +37,8 @@ def render_header(
     """Text of header.sh: one `NAME=value` a line, each value quoted.
 
     `http` and `rsync` are base URLs of the server, `overrides` go from least to most important.
-    `version` None: the image as it stands. Raises NameInvalid for a client, image or override that
+    `version` None: the image as it stands. `fallback`: what brings the rest of a version when the
+    transport does not, if anything. Raises NameInvalid for a client, image or override that
     is no fit name.
     """
     names = [check_name("override", name) for name in overrides]
@@ -44,10 +47,12 @@ def render_header(
         "SI_IMAGE": check_name("image", image),
         "SI_VERSION": "" if version is None else str(version),
         "SI_ARCH": arch,
+        "SI_FLAVOR": check_name("flavor", flavor),
         "SI_HTTP": http,
         "SI_RSYNC": rsync,
         "SI_TOKEN": token,
         "SI_TRANSPORT": transport,
+        "SI_FALLBACK": fallback or "",
         "SI_OVERRIDES": " ".join(names),
         "SI_CAPTURED": captured,
     }

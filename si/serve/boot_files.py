@@ -16,6 +16,7 @@ from ipaddress import IPv4Address
 from pathlib import Path
 from typing import BinaryIO
 
+from si.boot.flavor import FLAVOR_FILES
 from si.boot.netboot import LocalEntry, parse_pxelinux_name, render_pxelinux
 from si.config import Settings
 from si.errors import NameInvalid
@@ -23,7 +24,6 @@ from si.names_check import check_name
 from si.serve.entries import Entries
 from si.serve.tftp_request import ACCESS_VIOLATION, NOT_FOUND, RequestRefused
 
-FLAVOR_FILES = ("kernel", "initrd.img")
 BOOT_PROGRAMS = (
     ("undionly.kpxe", "/usr/lib/ipxe/undionly.kpxe", "ipxe"),
     ("snponly.efi", "/usr/lib/ipxe/snponly.efi", "ipxe"),

@@ -28,6 +28,7 @@ from si.layout.document import load_layout
 from si.script.demands import Demands, read_demands
 from si.script.header import render_header
 from si.script.identifiers import Identifier, identifiers
+from si.serve.transport import choose_way
 from si.version.signature import INSTALL, ensure_public_key, sign
 from si.version.store import current_number
 
@@ -154,15 +155,18 @@ def _header(
     bases: Bases,
     demands: Demands,
 ) -> bytes:
+    way = choose_way(settings, arming)
     return render_header(
         client=client.name,
         image=image.name,
         version=arming.version,
         arch=arming.arch,
+        flavor=arming.flavor,
         http=bases.http,
         rsync=bases.rsync,
         token=arming.token,
-        transport=arming.transport,
+        transport=way.transport,
+        fallback=way.fallback,
         overrides=existing_overrides(settings, client, image.name),
         captured=image.captured or "",
         identifiers=demands.identifiers or _of_layout(settings, client, image),

@@ -10,6 +10,7 @@ import asyncio
 import hmac
 import logging
 import math
+import time
 from datetime import UTC, datetime
 
 from aiohttp import web
@@ -26,6 +27,7 @@ from si.monitor.events import (
 )
 from si.monitor.state import SERVER_PHASES, Event, Phase, is_welcome
 from si.serve.bundle import build_bundle
+from si.serve.turns import Turns
 from si.serve.web import SITE, Refused, client_name
 
 log = logging.getLogger(__name__)
@@ -33,6 +35,11 @@ log = logging.getLogger(__name__)
 MAX_LOG_PART = 1024 * 1024
 _LONGEST_UPTIME_S = 1e9
 _MAX_OFFSET = 2**62
+_TURNS = web.AppKey("turns", Turns)
+_IMAGE_IS_THERE = frozenset(
+    {Phase.OVERRIDES, Phase.CONFIGURE, Phase.WRITTEN, Phase.FAILED, Phase.INSTALLED}
+)
+"""Events after which a client needs nothing of the image any more."""
 
 
 def add_routes(app: web.Application) -> None:
@@ -40,6 +47,8 @@ def add_routes(app: web.Application) -> None:
     app.router.add_get("/install/{client}/{token}/bundle.tar", _bundle)
     app.router.add_post("/install/{client}/{token}/events", _event)
     app.router.add_post("/install/{client}/{token}/log", _log)
+    app.router.add_post("/install/{client}/{token}/turn", _turn)
+    app[_TURNS] = Turns(app[SITE].settings.install.at_once)
 
 
 async def _bundle(request: web.Request) -> web.Response:
@@ -68,6 +77,8 @@ async def _event(request: web.Request) -> web.Response:
     except LogFull as error:
         raise Refused(413, f"{arming.client} sent too many events") from error
     log.info("%s: %s%s", arming.client, phase, _failure(event))
+    if phase in _IMAGE_IS_THERE:
+        request.app[_TURNS].leave(arming.client)
     return web.Response(status=204)
 
 
@@ -82,6 +93,21 @@ async def _log(request: web.Request) -> web.Response:
     except LogFull as error:
         raise Refused(413, f"the console log of {arming.client} is full") from error
     return web.Response(status=204)
+
+
+async def _turn(request: web.Request) -> web.Response:
+    """Whether the image may come: `go`, or `wait PLACE WAITING SECONDS`."""
+    arming, turns = _authorised(request), request.app[_TURNS]
+    doing = request.query.get("doing", "")
+    if doing not in ("wait", "fetch", "leave"):
+        raise Refused(400, "doing is wait, fetch or leave")
+    if doing == "leave":
+        turns.leave(arming.client)
+        return web.Response(status=204)
+    turn = turns.ask(arming.client, time.monotonic(), served=doing == "fetch")
+    if turn.has_come:
+        return web.Response(text="go\n")
+    return web.Response(text=f"wait {turn.place} {turn.waiting} {turn.waited_s:.0f}\n")
 
 
 def _authorised(request: web.Request) -> Arming:

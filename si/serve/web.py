@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from si.boot.arming import load_arming
+from si.boot.flavor import FLAVOR_FILES
 from si.boot.netboot import render_boot_ipxe, render_ipxe
 from si.cluster import normal_mac
 from si.config import Settings
@@ -31,7 +32,6 @@ from si.errors import (
 )
 from si.names_check import check_name
 from si.serve.access import Access
-from si.serve.boot_files import FLAVOR_FILES
 from si.serve.bundle import Bases, describe_update
 from si.serve.entries import Entries
 

@@ -15,7 +15,7 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,12 +93,14 @@ def publish_version(
     *,
     message: str = "",
     full: bool = False,
+    needed: Callable[[], Collection[int]] = tuple,
     on_progress: Progress = lambda _done, _total: None,
 ) -> Published:
     """Publish image `held.name` as it is now.
 
-    full: read every file and make every frame, whatever is remembered. on_progress: called with
-    bytes of the tree, done and in all. Raises ImageNotFound, ImageInUse (mounts in it),
+    full: read every file and make every frame, whatever is remembered. needed: the numbers of old
+    versions that somebody waits for, which stay. on_progress: called with bytes of the tree, done
+    and in all. Raises ImageNotFound, ImageInUse (mounts in it),
     TreeChanged, CannotCarry, NoSpace, PrivilegeMissing; there is no new version then.
     """
     began_ns = time.time_ns()
@@ -123,7 +125,7 @@ def publish_version(
             store_cache(cache_path(settings, held.name), capture, pairs, began_ns=began_ns)
         except SIError as error:  # the version stands; only the next one takes longer
             log.warning("the next publishing reads all files: %s", error)
-        removed = prune_versions(settings, held)
+        removed = prune_versions(settings, held, needed())
     version = load_version(settings, VersionName(held.name, number))
     made = before is None or before.version.head.number != number
     return Published(version, made, changes, packed.copied_bytes, scan.sockets, removed)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -154,14 +154,14 @@ def remove_version(settings: Settings, held: HeldImage, number: int) -> None:
     _forget(settings, held.name, number)
 
 
-def prune_versions(settings: Settings, held: HeldImage) -> tuple[int, ...]:
-    """Remove what is older than the settings keep; gives the numbers that are gone."""
-    keep = settings.publish.keep
-    numbers, current = list_numbers(settings, held.name), current_number(settings, held.name)
-    old = [number for number in numbers[: -keep or None] if number != current] if keep > 0 else []
+def prune_versions(settings: Settings, held: HeldImage, needed: Collection[int]) -> tuple[int, ...]:
+    """Remove what the settings do not keep, neither current nor needed; gives the numbers."""
+    keep, current = settings.publish.keep, current_number(settings, held.name)
+    numbers = list_numbers(settings, held.name)[: -keep or None] if keep > 0 else ()
+    old = tuple(number for number in numbers if number not in {current, *needed})
     for number in old:
         _forget(settings, held.name, number)
-    return tuple(old)
+    return old
 
 
 def sweep(settings: Settings, image: str) -> None:

@@ -101,6 +101,7 @@ def apply(layout: Layout, folder: Path) -> dict[str, str]:
         client="web1",
         image="web",
         arch="x86_64",
+        flavor="virtio",
         http="http://192.0.2.1:8080",
         rsync="rsync://192.0.2.1:873",
         token="t" * 32,

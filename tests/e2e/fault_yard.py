@@ -23,7 +23,10 @@ MIB = 1 << 20
 DISK_BYTES = 1024 * MIB
 LAYOUT_BYTES = 84 * MIB
 """More than LAYOUT needs, less than LAYOUT with the image in it."""
-CLIENTS = ("cut", "thrice", "broken", "rearmed", "survivor", "small", "diskless", "readonly")
+CLIENTS = ("cut", "thrice", "broken", "rearmed", "survivor", "small", "diskless", "readonly",
+           "peer1", "peer2", "peer3", "peer4", "peer5", "peer6")  # fmt: skip
+PEERS = CLIENTS[-6:]
+"""Those that install at once."""
 SCRIPT_WORDS = "the pressure of tyre 3 is 17"
 LEFT_OUT = (
     "/usr/lib/modules/*/kernel/*", "/usr/lib/python3.11/*", "/usr/bin/python3.11",
@@ -97,10 +100,10 @@ class Yard:
     def __exit__(self, *_: object) -> None:
         self._open.close()
 
-    def arm(self, *clients: str) -> None:
+    def arm(self, *clients: str, transport: str = "rsync") -> None:
         """Arm them; a client's log and events begin anew."""
-        self.site.run("mkclientnetboot", "--netboot", "--clients", ",".join(clients),
-                      "--image", IMAGE, "--flavor", "virtio", "--yes")  # fmt: skip
+        self.site.run("mkclientnetboot", "--netboot", "--clients", ",".join(clients), "--image",
+                      IMAGE, "--transport", transport, "--flavor", "virtio", "--yes")  # fmt: skip
 
     def boots_disk(self, client: str) -> bool:
         """Whether the server sends the client to its own disk."""

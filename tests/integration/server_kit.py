@@ -68,6 +68,7 @@ def make_store(root: Path, *, networks: tuple[str, ...] = ("127.0.0.0/8",)) -> S
     flavor.mkdir(parents=True)
     (flavor / "kernel").write_bytes(b"kernel" * 1000)
     (flavor / "initrd.img").write_bytes(bytes(range(256)) * 4096)
+    (flavor / "torrent.img").write_bytes(b"torrent" * 1000)
     for name in ("everyone", "web1"):
         (settings.overrides / name / "etc").mkdir(parents=True)
     return settings

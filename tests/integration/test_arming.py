@@ -17,7 +17,7 @@ from si.monitor.events import append_event, client_state, read_events
 from si.monitor.state import Event, Phase, State
 from si.names_check import VersionName
 from si.version.publish import publish_version
-from si.version.store import load_version
+from si.version.store import list_numbers, load_version
 from tests.integration.server_kit import make_store, run_si
 
 
@@ -61,7 +61,7 @@ def test_arming_writes_what_the_client_gets(settings: Settings) -> None:
         (("--clients", "web1", "--arch", "mips"), 29, "mips"),
         (("--clients", "web1", "--append", "a\nb"), 44, "handed to a kernel"),
         (("--clients", "web1", "--append", "si.token=x"), 44, "server itself"),
-        (("--clients", "web1", "--transport", "torrent"), 2, "torrent"),
+        (("--clients", "web1", "--transport", "pigeon"), 2, "pigeon"),
         (("--clients", "web1", "--transport", "http"), 60, "si-publish web"),
         (("--clients", "web1", "--image", "web@1"), 60, "si-publish web"),
         (("--clients", "web1", "--image", "web@0"), 14, "'web@0'"),
@@ -207,6 +207,22 @@ def test_a_version_that_a_client_waits_for_is_not_removed(published: Settings) -
     assert (published.versions / "web/1").is_dir()
     run_si(published, "mkclientnetboot", "--localboot", "--clients", "web1")
     assert run_si(published, "rmimage", "web@1", "--yes").returncode == 0
+
+
+def test_a_version_that_a_client_waits_for_outlives_those_that_are_kept(
+    published: Settings,
+) -> None:
+    with (published.etc / "si.toml").open("a") as file:
+        file.write("[publish]\nkeep = 1\n")
+    run_si(published, *ARM, "--clients", "web1", "--image", "web@1", "--yes")
+    script = published.scripts / "web.master"
+    for number in (3, 4):
+        script.write_text(script.read_text() + f"echo {number}\n")
+        assert run_si(published, "publish", "web").returncode == 0
+    assert list_numbers(published, "web") == (1, 4)
+    run_si(published, "mkclientnetboot", "--localboot", "--clients", "web1")
+    script.write_text(script.read_text() + "echo 5\n")
+    assert "removed   web@1" in run_si(published, "publish", "web").stdout
 
 
 @pytest.mark.parametrize("name", ["script", "manifest", "manifest.sig"])

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -19,10 +21,13 @@ from si.boot.modules import module_name, parse_names
 from si.config import Settings, default_settings
 from si.errors import FlavorBuildFailed, NoSpace, PrivilegeMissing
 from si.version.signature import public_key_path
+from si.version.store import PACK, TORRENT, version_path
+from tests.integration import server_kit, version_kit
 
 REPOSITORY = boel_source().parent
 NOBODY = 65534
 MAX_BYTES = 20_000_000
+MAX_BYTES_WITH_TORRENT = 24_000_000
 MAX_SECONDS = 10.0
 # How each program says that it runs; most know --version.
 QUESTIONS = {
@@ -74,6 +79,7 @@ def test_bounds(built: tuple[Flavor, float]) -> None:
     flavor, seconds = built
     print(f"virtio: {flavor.initrd_bytes} bytes in {seconds:.2f} s")
     assert flavor.initrd_bytes == flavor.initrd.stat().st_size <= MAX_BYTES
+    assert flavor.initrd_bytes + flavor.torrent.stat().st_size <= MAX_BYTES_WITH_TORRENT
     assert seconds <= MAX_SECONDS
 
 
@@ -98,6 +104,55 @@ def test_every_program_runs_with_nothing_but_the_initrd(tree: Path) -> None:
         if done.returncode != EXIT_CODES.get(item.name, 0):
             failed[item.name] = (done.returncode, done.stderr)
     assert failed == {}
+
+
+def test_the_part_for_torrent_is_what_boel_knows_and_brings_all_that_its_program_imports(
+    tree: Path, built: tuple[Flavor, float], tmp_path: Path
+) -> None:
+    listed = list_archive(built[0].initrd)
+    assert [path for path in listed if "python" in path or path.endswith("torrent.py")] == []
+    copy = tmp_path / "tree"
+    subprocess.run(["cp", "-a", tree, copy], check=True)
+    named = '[ "$1" = flavors/x86_64/virtio/torrent.img ]'
+    answers = f'http_get() {{ {named} && cat "{built[0].torrent}"; }}\n'
+    run_in = f'set -eu\n. "{boel_source()}/lib/functions.sh"\n{answers}add_part torrent'
+    state = tmp_path / "state"
+    state.mkdir()
+    environment = {
+        "PATH": os.environ["PATH"], "SI_ARCH": "x86_64", "SI_FLAVOR": "virtio",
+        "BOEL_ROOT": str(copy), "BOEL_STATE": str(state), "BOEL_LIB": str(copy / "usr/lib/boel"),
+    }  # fmt: skip
+    done = subprocess.run(
+        ["busybox", "sh", "-c", run_in], env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    fetch_from_a_server(copy, tmp_path / "site")
+    (copy / "usr/lib/boel/torrent.sha256").write_text("0" * 64 + "\n")
+    refused = subprocess.run(
+        ["busybox", "sh", "-c", run_in], env=environment, capture_output=True, text=True
+    )
+    assert (refused.returncode, "another build of the flavor virtio" in refused.stderr) == (1, True)
+
+
+def fetch_from_a_server(tree: Path, root: Path) -> None:
+    """Have the program run with the Python of `tree`, which has few modules and one encoding."""
+    site = version_kit.make_site(root)
+    version_kit.publish(site)
+    version = version_path(site, "web", 1)
+    shutil.copy(version / TORRENT, tree)
+    if not (tree / "dev/null").exists():
+        os.mknod(tree / "dev/null", 0o20666, os.makedev(1, 3))
+    with server_kit.running_server(site, "--only", "http,torrent"):
+        done = subprocess.run(
+            ["chroot", tree, "python3", "-I", "-S", "/usr/lib/boel/torrent.py", f"/{TORRENT}",
+             "/tmp", f"http://127.0.0.1:{site.server.http_port}/announce",
+             str(server_kit.free_port()), "30"],
+            env={"PATH": "/usr/sbin:/usr/bin", "LC_ALL": "C"}, capture_output=True,
+        )  # fmt: skip
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(int((tree / "tmp/pid").read_text()), signal.SIGKILL)
+    whole = (version / PACK).read_bytes()
+    assert (done.returncode, done.stdout == whole) == (0, True), done.stderr
 
 
 def test_modprobe_finds_each_module_and_what_it_needs(
@@ -181,8 +236,10 @@ def test_two_builds_have_one_hash(
         },
     )
     place = tmp_path / "deeper/root/var/lib/systemimager/flavors/x86_64/virtio"
-    for name, first in (("kernel", built[0].kernel), ("initrd.img", built[0].initrd)):
-        assert digest(place / name) == digest(first), name
+    first = built[0]
+    for path in (first.kernel, first.initrd, first.torrent):
+        name = path.name
+        assert digest(place / name) == digest(path), name
         assert (place / name).stat().st_mode & 0o777 == 0o644
     assert place.stat().st_mode & 0o777 == 0o755
     assert list(scratch.iterdir()) == []

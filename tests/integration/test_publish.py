@@ -276,9 +276,9 @@ def test_old_versions_are_removed_but_for_the_current_one(store: Settings) -> No
     with lock_image(store, "web") as held:
         roll_back(store, held, 1)
         object.__setattr__(store, "publish", PublishSettings(keep=2))
-        assert prune_versions(store, held) == (2, 3)
+        assert prune_versions(store, held, ()) == (2, 3)
         object.__setattr__(store, "publish", PublishSettings(keep=0))
-        assert prune_versions(store, held) == ()
+        assert prune_versions(store, held, ()) == ()
     assert list_numbers(store, "web") == (1, 4, 5)
 
 

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from urllib.parse import quote_from_bytes
 
 import pytest
 
 from si.config import Settings
 from si.data import data_path
 from si.version.store import PACK, TORRENT, version_path
+from si.version.torrent import read_info_hash
 from tests.integration import version_kit
-from tests.integration.server_kit import free_port, running_server
+from tests.integration.boel.breaking_link import BreakingLink
+from tests.integration.boel.swarm_kit import announce, seeder
+from tests.integration.server_kit import Server, free_port, running_server, wait_until
 
 Fetch = Callable[..., subprocess.CompletedProcess[bytes]]
 
@@ -63,7 +69,8 @@ def test_the_pack_comes_whole_and_in_order(site: Settings, fetch: Fetch, tmp_pat
     with running_server(site, "--only", "http,torrent"):
         done = fetch("one")
     assert (done.returncode, done.stdout == pack(site)) == (0, True), done.stderr
-    os.kill(sharing(tmp_path / "one"), 0)
+    # One that has ended, and that nobody has asked about, still has its number but no program.
+    assert Path(f"/proc/{sharing(tmp_path / 'one')}/exe").readlink().name.startswith("python")
 
 
 def test_who_has_it_gives_it_on_when_the_server_has_no_seeder_any_more(
@@ -75,6 +82,36 @@ def test_who_has_it_gives_it_on_when_the_server_has_no_seeder_any_more(
     with running_server(site, "--only", "http"):
         second = fetch("two", patience_s=60)
     assert (second.returncode, second.stdout == pack(site)) == (0, True), second.stderr
+
+
+def test_who_came_first_hears_of_the_others_soon(
+    site: Settings, fetch: Fetch, tmp_path: Path
+) -> None:
+    """Nobody had the pack when it asked the tracker: libtorrent alone would ask again after five
+    minutes. The seeder answers nobody who finds it without the tracker."""
+    with (
+        running_server(site, "--only", "http") as server,
+        seeder(site, tmp_path / "far") as port,
+        contextlib.closing(BreakingLink(port)) as link,
+        ThreadPoolExecutor() as pool,
+    ):
+        coming = pool.submit(fetch, "one", patience_s=60)
+        wait_until(lambda: announced(server) == 1, "it has asked the tracker")
+        announce(site, link.port)
+        done = coming.result()
+    assert (done.returncode, done.stdout == pack(site)) == (0, True), done.stderr
+
+
+def announced(server: Server) -> int:
+    """How many the tracker knows of that want the pack; nobody is told of who asks."""
+    info_hash = read_info_hash((version_path(server.settings, "web", 1) / TORRENT).read_bytes())
+    _, answer = server.ask(
+        f"/announce?info_hash={quote_from_bytes(info_hash, safe='')}&peer_id={'y' * 20}&port=9"
+        "&event=stopped"
+    )
+    found = re.search(rb"10:incompletei(\d+)e", answer)
+    assert found is not None, answer
+    return int(found[1])
 
 
 def test_nobody_has_it(site: Settings, fetch: Fetch) -> None:

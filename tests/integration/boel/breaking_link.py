@@ -6,10 +6,16 @@ import contextlib
 import socket
 import threading
 
+SOURCE = "127.0.0.2"
+"""A server that answers this address alone cannot be reached but over the link."""
+
 
 class BreakingLink:
-    """Forwards connections to `port` of loopback from a port of its own. `cuts`: after how many
-    bytes from the server each of the first connections is reset; all others hold."""
+    """Forwards connections to `port` of loopback from a port of its own, as SOURCE.
+
+    `cuts`: after how many bytes from the server each of the first connections is reset; all others
+    hold.
+    """
 
     def __init__(self, port: int) -> None:
         self.server = port
@@ -29,7 +35,9 @@ class BreakingLink:
         with contextlib.suppress(OSError):
             while True:
                 near, _address = self._listener.accept()
-                far = socket.create_connection(("127.0.0.1", self.server))
+                far = socket.create_connection(
+                    ("127.0.0.1", self.server), source_address=(SOURCE, 0)
+                )
                 cut = self.cuts.pop(0) if self.cuts else None
                 for source, drain, limit in ((near, far, None), (far, near, cut)):
                     threading.Thread(

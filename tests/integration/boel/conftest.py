@@ -20,10 +20,11 @@ def tools(tmp_path_factory: pytest.TempPathFactory) -> str:
     programs, applets = folder / "programs", folder / "applets"
     programs.mkdir()
     applets.mkdir()
-    for item in parse_programs((boel_source() / "programs").read_text()):
-        found = shutil.which(item.name)
-        if found:
-            (programs / item.name).symlink_to(found)
+    for programs_list in ("programs", "programs.torrent"):
+        for item in parse_programs((boel_source() / programs_list).read_text()):
+            found = shutil.which(item.name, path="/usr/sbin:/usr/bin:/sbin:/bin")
+            if found and not item.name.startswith("/"):
+                (programs / item.name).symlink_to(found)
     subprocess.run(["busybox", "--install", "-s", applets], check=True)
     return f"{programs}:{applets}"
 

@@ -16,6 +16,9 @@ import pytest
 from si.boot.flavor import boel_source
 from tests.integration.boel.files import Run, age, attributes, put
 
+AT_ONCE = "wait_turn() { :; }\n"
+"""There is no si-server here that would give turns."""
+
 
 class RsyncDaemon:
     """A daemon with the image `web` and the overrides `all` and `web1`."""
@@ -99,7 +102,7 @@ def test_image_and_overrides(boel: Run, daemon: RsyncDaemon, installed: Path) ->
     age(image / "etc/motd", image / "srv/deep", image / "srv", image)
     new.mkdir()
     daemon.start()
-    done = boel(f'fetch_image "{new}"\nfetch_overrides "{new}"\n', **header(daemon))
+    done = boel(f'{AT_ONCE}fetch_image "{new}"\nfetch_overrides "{new}"\n', **header(daemon))
     assert done.returncode == 0, done.stderr
     assert (new / "etc/motd").read_text() == "web1\n"
     assert (new / "etc/issue").read_text() == "all\n"
@@ -118,7 +121,7 @@ def test_an_image_that_is_not_there_ends_the_install(
     boel: Run, daemon: RsyncDaemon, installed: Path
 ) -> None:
     (daemon.folder / "a").mkdir()
-    fetch = f'sleep() {{ echo "pause $1"; }}\nfetch_image "{daemon.folder}/a"\n'
+    fetch = f'{AT_ONCE}sleep() {{ echo "pause $1"; }}\nfetch_image "{daemon.folder}/a"\n'
     daemon.start()
     gone = boel(fetch, **header(daemon, SI_IMAGE="gone"))
     assert gone.returncode == 1
@@ -139,7 +142,7 @@ def test_a_server_that_was_away_is_waited_for(
     put(daemon.folder / "image/etc/motd", "image\n")
     new = daemon.folder / "a"
     new.mkdir()
-    wait = f"""
+    wait = f"""{AT_ONCE}
 sleep() {{ touch "{tmp_path}/paused"; while [ ! -e "{tmp_path}/up" ]; do usleep 20000; done; }}
 fetch_image "{new}"
 """

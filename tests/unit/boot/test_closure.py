@@ -97,6 +97,21 @@ def test_everything_missing_is_told_with_its_package(root: Path) -> None:
     ]
 
 
+def test_a_star_stands_for_every_file_of_that_name(root: Path) -> None:
+    put(root, "usr/lib/python3.11/os.py", b"import sys")
+    put(root, "usr/lib/python3/dist-packages/one.cpython-311.so", make_elf(["libone.so.1"]))
+    found, missing = names(
+        root,
+        Wanted("/usr/lib/python3.*/os.py", "python3-minimal"),
+        Wanted("/usr/lib/python3/dist-packages/one.*.so", "python3-one"),
+        Wanted("/usr/lib/python3.*/re.py", "python3-minimal"),
+    )
+    assert found["usr/lib/python3.11/os.py"] == "644"
+    assert found["usr/lib/python3/dist-packages/one.cpython-311.so"] == "755"
+    assert found[f"{LIBRARIES}/libone.so.1"] == "755"
+    assert missing == ["file /usr/lib/python3.*/re.py (package python3-minimal)"]
+
+
 def test_runpath_is_searched_first_and_kept(root: Path) -> None:
     put(root, "usr/lib/tool/libown.so.1", make_elf([]))
     put(root, f"{LIBRARIES}/libown.so.1", make_elf([]))

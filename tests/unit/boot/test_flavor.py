@@ -28,16 +28,20 @@ def test_names_that_are_no_names(tmp_path: Path, name: str) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_a_flavor_is_there_when_both_files_are(tmp_path: Path) -> None:
+def test_a_flavor_is_there_when_its_files_are(tmp_path: Path) -> None:
     settings = default_settings(tmp_path)
     path = flavor_path(settings, flavor="virtio", arch="x86_64")
     path.mkdir(parents=True)
     (path / "kernel").touch()
     with pytest.raises(FlavorNotFound) as caught:
         require_flavor(settings, flavor="virtio", arch="x86_64")
-    assert caught.value.hint == "build it: si-mkbootpackage --flavor virtio"
+    assert caught.value.hint == "build it: si-mkbootpackage --flavor virtio --arch x86_64"
     (path / "initrd.img").touch()
     assert require_flavor(settings, flavor="virtio", arch="x86_64") == path
+    with pytest.raises(FlavorNotFound, match="that can install by torrent"):
+        require_flavor(settings, flavor="virtio", arch="x86_64", torrent=True)
+    (path / "torrent.img").touch()
+    assert require_flavor(settings, flavor="virtio", arch="x86_64", torrent=True) == path
 
 
 def test_other_architectures_are_refused(tmp_path: Path) -> None:

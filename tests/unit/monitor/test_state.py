@@ -73,6 +73,16 @@ def test_the_way_of_an_install() -> None:
     )  # fmt: skip
 
 
+def test_the_newest_word_about_the_present_phase_is_shown() -> None:
+    events = [ARMED, *boot(0, *STEPS[:6])]
+    events += [at(40, Phase.IMAGE, 40, "place 2 of 2"), at(50, Phase.IMAGE, 50, "place 1 of 1")]
+    assert state_of(events).detail == "place 1 of 1"
+    assert state_of(events).since == T0 + timedelta(seconds=32)
+    late = [*events, at(60, Phase.IMAGE, 45, "place 2 of 2"), at(61, Phase.FORMAT, 61, "late")]
+    assert state_of(late) == state_of(events)
+    assert state_of([*late, at(70, Phase.OVERRIDES, 70)]).detail == ""
+
+
 def test_attempts_run_out() -> None:
     events = [ARMED]
     for number in range(1, 4):
