@@ -24,12 +24,10 @@ from si.layout.check_mounts import mount_problems, mount_warnings
 from si.layout.check_table import table_problems, table_warnings
 from si.layout.disks import NO_DEVICE
 from si.layout.model import Layout
-from si.layout.pending import boot_firmware, pending_features
 
 __all__ = [
     "bare_esps",
     "boot_devices",
-    "boot_firmware",
     "check_layout",
     "uses_systemd_boot",
     "warn_of_layout",
@@ -48,7 +46,7 @@ def warn_of_layout(layout: Layout, file: str) -> tuple[Problem, ...]:
     """What is worth a second look in a layout without problems."""
     tables = (table_warnings(disk) for disk in layout.disks)
     stacked = (layer_warnings(layout), mount_warnings(layout), boot_warnings(layout))
-    return _problems(file, _links(layout), *tables, *stacked, pending_features(layout))
+    return _problems(file, _links(layout), *tables, *stacked)
 
 
 def _problems(file: str, *checks: Found) -> tuple[Problem, ...]:

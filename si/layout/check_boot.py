@@ -23,7 +23,6 @@ from si.layout.model import (
     partition_path,
     volume_path,
 )
-from si.layout.pending import boot_firmware
 
 Found = Iterator[tuple[int, str]]
 _SYSTEMD = "systemd"
@@ -72,7 +71,7 @@ def boot_problems(layout: Layout) -> Found:
         yield boot.source_line, "/boot is kept, so the image's kernel gets nowhere: remove keep"
     if not layout.circular_layers and not uses_systemd_boot(layout):
         yield from _kernel(layout)
-    if boot_firmware(layout) is Firmware.EFI:
+    if layout.firmware is Firmware.EFI:
         yield from _efi(layout)
     else:
         yield from _bios(layout)
@@ -82,7 +81,7 @@ def boot_warnings(layout: Layout) -> Found:
     """What is done otherwise than one may think."""
     if layout.bootloader is not None:
         yield from _loader_warnings(layout.bootloader)
-    if boot_firmware(layout) is Firmware.EFI:
+    if layout.firmware is Firmware.EFI:
         for disk in _boot_disks(layout):
             if not any(Flag.ESP in part.flags for part in disk.partitions):
                 text = f"{disk.device} holds a part of /boot, but no ESP"

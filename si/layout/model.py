@@ -196,6 +196,14 @@ class Layout:
     volume_groups: tuple[VolumeGroup, ...] = ()
 
     @property
+    def firmware(self) -> Firmware:
+        """How the installed system starts: what <bootloader> says, or else by the ESP."""
+        if self.bootloader is not None:
+            return self.bootloader.firmware
+        esp = any(Flag.ESP in part.flags for disk in self.disks for part in disk.partitions)
+        return Firmware.EFI if esp else Firmware.LEGACY
+
+    @property
     def layers(self) -> tuple[Layer, ...]:
         """Arrays, encryption and volume groups, each after what it stands on."""
         ordered, circular = stack((*self.raids, *self.crypts, *self.volume_groups))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from si.layout.check import bare_esps, boot_devices, boot_firmware, uses_systemd_boot
+from si.layout.check import bare_esps, boot_devices, uses_systemd_boot
 from si.layout.model import Filesystem, FilesystemType, Firmware, Flag, Layout
 from si.script.filesystems import DESTINATION, mounted_subvolume, uuid_word
 from si.script.layers import root_name
@@ -69,7 +69,7 @@ def _grub(layout: Layout, kernel_args: tuple[str, ...]) -> Iterator[Step]:
         ),
     )
     yield Call("rebuild_initramfs", (DESTINATION,))
-    if boot_firmware(layout) is Firmware.EFI:
+    if layout.firmware is Firmware.EFI:
         yield Call("install_grub_uefi", (DESTINATION, *esp_mount_points(layout)))
         yield from _copy_esp(layout)
     else:

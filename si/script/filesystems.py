@@ -11,7 +11,7 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import replace
 
-from si.layout.check import bare_esps, boot_firmware
+from si.layout.check import bare_esps
 from si.layout.model import Comment as CommentLine
 from si.layout.model import Entry, Filesystem, FilesystemType, Firmware, Layout, Subvolume
 from si.script.identifiers import esp_variable, filesystem_variable
@@ -51,7 +51,7 @@ def format_steps(layout: Layout) -> Iterator[Step]:
     for filesystem in sorted(made, key=lambda f: f.type is not FilesystemType.SWAP):
         yield Command(_mkfs(filesystem, layout))
         yield from _make_subvolumes(filesystem)
-    for path in bare_esps(layout) if boot_firmware(layout) is Firmware.EFI else ():
+    for path in bare_esps(layout) if layout.firmware is Firmware.EFI else ():
         number = _without_hyphen((Variable(esp_variable(path)),))
         yield Command(("mkfs.vfat", "-F", "32", "-i", number, path))
 

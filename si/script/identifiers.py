@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum, auto
 
-from si.layout.check import bare_esps, boot_firmware
+from si.layout.check import bare_esps
 from si.layout.model import (
     Crypt,
     Disk,
@@ -55,7 +55,7 @@ def identifiers(layout: Layout) -> tuple[Identifier, ...]:
             vfat = filesystem.type is FilesystemType.VFAT
             kind = IdentifierKind.VFAT_ID if vfat else IdentifierKind.UUID
             found.append(Identifier(variable, kind))
-    if boot_firmware(layout) is Firmware.EFI:
+    if layout.firmware is Firmware.EFI:
         esps = (esp_variable(path) for path in bare_esps(layout))
         found += [Identifier(variable, IdentifierKind.VFAT_ID) for variable in esps]
     return tuple(found)

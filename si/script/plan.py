@@ -8,10 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from si.errors import DocumentInvalid, Problem
-from si.layout.check import boot_firmware
+from si.errors import DocumentInvalid
 from si.layout.model import Firmware, Layout
-from si.layout.pending import pending_features
 from si.script.bootloader import bootloader_steps, kernel_arguments
 from si.script.filesystems import DESTINATION, format_steps, fstab_lines, mount_steps
 from si.script.identifiers import Identifier, IdentifierKind, identifiers
@@ -43,10 +41,9 @@ def plan(
 
     `layout` must have passed `si.layout.check`; `content` is how many bytes the image holds by
     mount point, where that is known; `file` names the layout in problems. Raises DocumentInvalid
-    for a layout that is right but has no room for the image, or that this version cannot install.
+    for a layout that is right but has no room for the image.
     """
-    pending = [Problem(file, line, text) for line, text in pending_features(layout)]
-    if problems := [*pending, *room_problems(layout, content, file)]:
+    if problems := [*room_problems(layout, content, file)]:
         raise DocumentInvalid(problems)
     return tuple(
         (
@@ -74,7 +71,7 @@ def plan_disks(layout: Layout) -> tuple[Step, ...]:
 
 def _preflight(layout: Layout, content: Mapping[str, int]) -> Iterator[Step]:
     yield Phase(PhaseName.CHECK)
-    efi = boot_firmware(layout) is Firmware.EFI
+    efi = layout.firmware is Firmware.EFI
     yield Call("check_firmware", ("uefi" if efi else "bios",))
     yield from _choose(layout)
     for disk in layout.disks:

@@ -1,4 +1,4 @@
-"""What si-layout(5) shows can be written as it stands, and it names what cannot be made yet."""
+"""What si-layout(5) shows can be written as it stands."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import pytest
 from lxml import etree
 
 from si.layout.document import load_layout
-from si.layout.pending import PENDING
 
 ROOT = Path(__file__).parents[3]
 MANUAL = (ROOT / "man/si-layout.5.rst").read_text()
@@ -28,9 +27,3 @@ def test_there_are_examples() -> None:
 def test_an_example_is_right(text: str) -> None:
     load_layout(text, "si-layout.5")
     assert SCHEMA.validate(etree.fromstring(text)), SCHEMA.error_log
-
-
-def test_what_cannot_be_made_yet_is_named() -> None:
-    listed = re.findall(r"refuses\s+them: ([^.]*)\.", MANUAL)
-    named = {" ".join(name.split()) for text in listed for name in text.split(";")}
-    assert {str(feature) for feature in PENDING} <= named
