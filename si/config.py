@@ -157,6 +157,16 @@ class Settings:
         return self.var / "tftpboot"
 
     @property
+    def ssh_config(self) -> Path:
+        """How ssh reaches clients; where it is missing, the user's own configuration counts."""
+        return self.etc / "ssh_config"
+
+    @property
+    def fleet(self) -> Path:
+        """What commands for many clients remember: who failed, and how far pushes are."""
+        return self.var / "fleet"
+
+    @property
     def clients(self) -> Path:
         """NAME/{arming.json,events.jsonl,console.log}: what the server knows of each client."""
         return self.var / "clients"

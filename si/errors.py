@@ -297,3 +297,21 @@ class CannotCarry(SIError):
     """The tree has something that a pack cannot carry whole."""
 
     exit_code = 65
+
+
+class PushBusy(SIError):
+    """Another push is at work on some of the clients."""
+
+    exit_code = 70
+
+
+class PushNotFound(SIError):
+    """No push of that number, or none that could be gone on with."""
+
+    exit_code = 71
+
+
+class PushSpoiled(SIError):
+    """The record of a push cannot be read."""
+
+    exit_code = 72

@@ -3,7 +3,7 @@
 A plugin, for pytest to have collected the tests and imported the modules once. A changed function
 or constant is put in the place of the one that stands there (`place`), and the tests run at once;
 only a change of a class makes the fork import and collect anew. The first test that fails ends a
-fork, and so does a multiple of the processor time that its tests take without a change. Property
+fork, and so does a multiple of the processor time that a test takes without a change. Property
 tests try the same few examples in every run.
 """
 
@@ -40,7 +40,7 @@ _EXAMPLES = 10
 _UNNOTICED, _NOTICED, _BROKEN = 0, 1, 2
 _MOST_BYTES = 2 << 30
 _LEAST_S, _SLOWER = 2, 10
-"""What a fork may take in any case, and how many times as long as unchanged, in seconds."""
+"""Seconds that a test may take in any case, and how many times as long as unchanged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,9 +162,8 @@ class _Trial:
                 lines = {(standing.path, line) for line in range(first, last + 1)}
             else:
                 lines = set[tuple[Path, int]]().union(*(self._uses[name] for name in names))
-            tests = self._tests_of(lines)
-            self._limit(tests)
-            for name in tests:
+            for name in self._tests_of(lines):
+                self._limit([name])
                 item = self._items[name]
                 item.config.hook.pytest_runtest_protocol(item=item, nextitem=None)
 
@@ -203,9 +202,10 @@ class _Trial:
         return sorted(found, key=lambda name: (-self._noticed_by[name], self._took_s[name]))
 
     def _limit(self, tests: Iterable[str]) -> None:
-        """End this fork when it takes much longer than its tests do without a change."""
-        most_s = _LEAST_S + round(_SLOWER * sum(self._took_s[name] for name in tests))
-        resource.setrlimit(resource.RLIMIT_CPU, (most_s, most_s))
+        """End this fork when these tests take much longer than they do without a change."""
+        took_s = sum(self._took_s[name] for name in tests)
+        most_s = round(time.process_time() + _LEAST_S + _SLOWER * took_s)
+        resource.setrlimit(resource.RLIMIT_CPU, (most_s, resource.RLIM_INFINITY))
 
 
 def _silence() -> None:

@@ -6,18 +6,20 @@ A command module decorates one function with `si_command` and names it `command`
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 import os
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import click
 
 from si import __version__
+from si.client.boundary import EXIT_UNREAD, forget_reader
 from si.config import Settings, load_settings
 from si.errors import DocumentInvalid, NotConfirmed, SIError
 
@@ -53,7 +55,8 @@ def si_command(name: str) -> Callable[[Callable[..., int | None]], SICommand]:
         ) -> int:
             _set_up_logging(verbose=verbose, quiet=quiet, debug=debug)
             settings: Settings = load_settings(root=root, config=config)
-            return function(settings, **options) or 0
+            with _told_to_a_reader():
+                return function(settings, **options) or 0
 
         decorated = _standard_options(call)
         return click.command(
@@ -61,6 +64,21 @@ def si_command(name: str) -> Callable[[Callable[..., int | None]], SICommand]:
         )(decorated)
 
     return decorate
+
+
+@contextlib.contextmanager
+def _told_to_a_reader() -> Iterator[None]:
+    """End quietly when nobody reads our output any more.
+
+    click would end so, with exit code 1, on every broken pipe, that of a peer as well.
+    """
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError as error:
+        if forget_reader():
+            raise click.exceptions.Exit(EXIT_UNREAD) from error
+        raise ConnectionError("a peer that we still spoke to went away") from error
 
 
 def run_command(command: click.Command, arguments: list[str]) -> int:

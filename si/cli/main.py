@@ -24,12 +24,17 @@ COMMANDS = (
     "mkdhcpserver",
     "monitor",
     "mvimage",
+    "pcp",
+    "psh",
     "publish",
+    "pushupdate",
     "rmimage",
     "rollback",
     "server",
 )
 CLIENT_COMMANDS = ("audit", "prepareclient", "updateclient")
+_HERE_TOO = ("audit",)
+"""Of these, what the server can do for many clients as well."""
 
 
 def main() -> None:
@@ -45,6 +50,8 @@ def main() -> None:
     name = words[0]
     if name in CLIENT_COMMANDS:
         sys.argv = [f"si-{name}", *words[1:]]
+        if name in _HERE_TOO:
+            import_module(f"si.cli.{name}").main()
         getattr(import_module("si.client.main"), name)()
     if name not in COMMANDS:
         click.echo(f"si: error: no command {name!r}\nhint: si --help lists them", err=True)

@@ -13,10 +13,10 @@ from si.monitor.overview import (
     Overview,
     console_log,
     dump_overview,
-    escape_controls,
     look,
     render_table,
 )
+from si.terminal import escape_controls
 
 _EVERY_S = 2.0
 

@@ -40,6 +40,7 @@ class AuditOptions:
     with_contents: bool = False
     as_json: bool = False
     with_protected: bool = False
+    only_sum: bool = False
     explained: str | None = None
 
 
@@ -59,7 +60,12 @@ def audit_client(places: Places, options: AuditOptions) -> int:
             print(explain_path(places, Protection(guarding.rules), options.explained))
             return 0
         overlaid = list_overrides(answer.update, guarding)
-        report = Report(answer, as_json=options.as_json, with_protected=options.with_protected)
+        report = Report(
+            answer,
+            as_json=options.as_json,
+            with_protected=options.with_protected,
+            only_sum=options.only_sum,
+        )
         for difference in _find(places, reader, guarding, overlaid, options):
             report.add(difference)
     report.finish()

@@ -19,15 +19,18 @@ _log = logging.getLogger(__name__)
 class Report:
     """Prints differences as they come. differs: whether there was one that nothing protects."""
 
-    def __init__(self, answer: Answer, *, as_json: bool, with_protected: bool) -> None:
+    def __init__(
+        self, answer: Answer, *, as_json: bool, with_protected: bool, only_sum: bool
+    ) -> None:
         self._answer = answer
         self._as_json = as_json
+        self._only_sum = only_sum
         self._with_protected = with_protected
         self._paths = 0
         self._protected = 0
         self._classes: Counter[str] = Counter()
-        if as_json:
-            self._begin()
+        if as_json and not only_sum:
+            print(json.dumps(self._about())[:-1] + ', "differences": [')
 
     @property
     def differs(self) -> bool:
@@ -42,6 +45,8 @@ class Report:
         else:
             self._paths += 1
             self._classes.update(difference.classes)
+        if self._only_sum:
+            return
         if self._as_json:
             print(("" if first else ",\n") + json.dumps(_as_data(difference)), end="")
         elif difference.rule is None or self._with_protected:
@@ -51,7 +56,10 @@ class Report:
         """Print the sum."""
         if self._as_json:
             summary = {"differ": self._paths, "protected": self._protected, **self._classes}
-            print(f'\n],\n"summary": {json.dumps(summary)}}}')
+            if self._only_sum:
+                print(json.dumps({**self._about(), "summary": summary}))
+            else:
+                print(f'\n],\n"summary": {json.dumps(summary)}}}')
         protected = f", {self._protected} protected paths do" if self._protected else ""
         name = self._answer.version
         if not self._paths:
@@ -61,15 +69,14 @@ class Report:
         noun = "path differs" if self._paths == 1 else "paths differ"
         _log.info("%d %s from %s (%s)%s", self._paths, noun, name, classes, protected)
 
-    def _begin(self) -> None:
+    def _about(self) -> dict[str, object]:
         update = self._answer.update
-        about = {
+        return {
             "client": update.client,
             "image": update.image,
             "version": self._answer.version.number,
             "overrides": list(update.overrides),
         }
-        print(json.dumps(about)[:-1] + ', "differences": [')
 
 
 def describe(difference: Difference) -> str:

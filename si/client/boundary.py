@@ -9,9 +9,11 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import select
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from typing import TextIO
 
 from si.client.places import Places
 from si.errors import SIError
@@ -20,6 +22,7 @@ EXIT_INTERNAL = 1
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
 EXIT_UNREAD = 141
+"""The reader of our output went away, as `| head` does: what a shell shows for SIGPIPE."""
 
 Arguments = argparse.Namespace
 
@@ -40,10 +43,8 @@ def run_command(
         code = call(Places(given.root.absolute()), given)
         sys.stdout.flush()
         return code
-    except BrokenPipeError:
-        # `| head` has read enough. What is left in the buffer must not be tried again at the end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_UNREAD
+    except BrokenPipeError as error:
+        return EXIT_UNREAD if forget_reader() else _tell_fault(name, error, debug=given.debug)
     except KeyboardInterrupt:
         print(f"{name}: interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
@@ -56,6 +57,26 @@ def run_command(
         return error.exit_code
     except Exception as error:
         return _tell_fault(name, error, debug=given.debug)
+
+
+def forget_reader() -> bool:
+    """After a BrokenPipeError: whether nobody reads our output any more; then let what is still
+    to be written go nowhere, so that the end of the program does not fail too."""
+    gone = [stream for stream in (sys.stdout, sys.stderr) if _is_unread(stream)]
+    for stream in gone:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+    return bool(gone)
+
+
+def _is_unread(stream: TextIO) -> bool:
+    poll = select.poll()
+    try:
+        poll.register(stream.fileno(), 0)
+    except (OSError, ValueError):  # closed, or no file at all
+        return False
+    return any(event & select.POLLERR for _, event in poll.poll(0))
 
 
 def _tell_fault(name: str, error: Exception, *, debug: bool) -> int:

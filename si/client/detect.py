@@ -19,6 +19,11 @@ _SECTOR = 512
 _ENABLED = ("multi-user.target.wants", "network-online.target.wants", "sysinit.target.wants")
 _STANZA = re.compile(r"^\s*iface\s+(\S+)\s+\S+\s+(\S+)", re.MULTILINE)
 
+# Set by systemd-boot, and by GRUB since 2.12 (systemd's Boot Loader Interface): 4 bytes of
+# attributes, then UTF-16.
+_LOADER_INFO = "sys/firmware/efi/efivars/LoaderInfo-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f"
+_ATTRIBUTES = 4
+
 GRUB_MENUS = ("boot/grub/grub.cfg", "boot/grub2/grub.cfg")
 
 
@@ -47,10 +52,13 @@ def find_grub_menu(root: Path) -> Path | None:
 
 
 def detect_loader(root: Path, sectors: Iterable[tuple[str, bytes]]) -> tuple[str, tuple[str, ...]]:
-    """(loader, disks that carry GRUB) from the disks' first sectors and /boot.
+    """(loader, disks that carry GRUB): what says itself that it started this system, else from the
+    disks' first sectors and /boot, where others may have been left behind.
 
     The loader is "grub", "syslinux", "lilo", "systemd-boot" or "none".
     """
+    if _started_by(root).startswith("systemd-boot"):
+        return "systemd-boot", ()
     found = [(disk, loader_of_sector(sector)) for disk, sector in sectors]
     grub_disks = tuple(disk for disk, loader in found if loader == "grub")
     if grub_disks:
@@ -62,6 +70,15 @@ def detect_loader(root: Path, sectors: Iterable[tuple[str, bytes]]) -> tuple[str
             if (root / place / "loader.conf").is_file():
                 return "systemd-boot", ()
     return next((loader for _, loader in found if loader is not None), "none"), ()
+
+
+def _started_by(root: Path) -> str:
+    """Name and version of the boot loader, where it tells; "" else."""
+    try:
+        variable = (root / _LOADER_INFO).read_bytes()
+    except OSError:
+        return ""
+    return variable[_ATTRIBUTES:].decode("utf-16-le", errors="replace")
 
 
 def detect_network(root: Path) -> str:

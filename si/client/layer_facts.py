@@ -35,7 +35,12 @@ class LayerFacts:
     efi: str = ""
 
 
-_ROWS = ("pvs", "vgs", "lvs")
+_ROWS = {
+    "pvs": ("pv_name", "vg_name"),
+    "vgs": ("vg_name", "vg_extent_size", "vg_size", "vg_free"),
+    "lvs": ("vg_name", "lv_name", "lv_size", "segtype"),
+}
+"""Of LVM's reports, and the columns that each row must have."""
 _TEXT_MAPS = ("mdadm", "btrfs")
 _TEXTS = ("crypttab", "efi")
 _LUKS = {"type": str, "kdf": str, "iterations": int, "memory_kib": int}
@@ -44,9 +49,9 @@ _LUKS = {"type": str, "kdf": str, "iterations": int, "memory_kib": int}
 def read_layers(fields: Fields) -> LayerFacts:
     """The object `layers` of facts.json; every part of it may be missing."""
     found: dict[str, Any] = {}
-    for name in _ROWS:
+    for name, columns in _ROWS.items():
         if fields.has(name):
-            found[name] = [inner.all_texts() for inner in fields.inner_list(name)]
+            found[name] = [_read_row(inner, columns) for inner in fields.inner_list(name)]
     for name in _TEXT_MAPS:
         if fields.has(name):
             found[name] = fields.text_map(name)
@@ -75,6 +80,11 @@ def plain_luks(metadata: Raw) -> Raw:
     found["iterations"] = kdf.get("time", kdf.get("iterations"))
     found["memory_kib"] = kdf.get("memory")
     return {name: value for name, value in found.items() if isinstance(value, _LUKS[name])}
+
+
+def _read_row(fields: Fields, columns: tuple[str, ...]) -> dict[str, str]:
+    row = {column: fields.text(column) for column in columns}
+    return {**row, **fields.all_texts()}
 
 
 def _read_luks(fields: Fields) -> dict[str, Raw]:

@@ -188,6 +188,7 @@ def run_audit(words: Sequence[str]) -> int:
     )
     _add_explain(parser)
     parser.add_argument("--json", action="store_true", help="print all of it as JSON")
+    parser.add_argument("--summary", action="store_true", help="print only how many differ")
 
     def call(places: Places, given: Arguments) -> int:
         options = AuditOptions(
@@ -196,6 +197,7 @@ def run_audit(words: Sequence[str]) -> int:
             with_contents=given.full,
             as_json=given.json,
             with_protected=given.protected,
+            only_sum=given.summary,
             explained=given.explain,
         )
         return audit_client(places, options)

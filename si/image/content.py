@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 _BLOCK = 4096
+_INITRAMFS = ("initrd.img-{}", "initramfs-{}.img", "initrd-{}")
 
 
 def measure_content(tree: Path, mount_points: Iterable[str]) -> dict[str, int]:
@@ -38,6 +39,18 @@ def measure_content(tree: Path, mount_points: Iterable[str]) -> dict[str, int]:
         if point is not None:
             content[point] += total
     return content
+
+
+def measure_kernels(tree: Path) -> int:
+    """Bytes of the kernels of an image and their initramfs, as systemd-boot copies them."""
+    boot = tree / "boot"
+    files = {} if boot.is_symlink() else {entry.name: entry for entry in _entries(str(boot))}
+    copied = set()
+    for name in files:
+        if name.startswith("vmlinuz-"):
+            release = name.removeprefix("vmlinuz-")
+            copied |= {name, *(form.format(release) for form in _INITRAMFS)} & files.keys()
+    return sum(_blocks(files[name], set()) for name in copied)
 
 
 def _entries(folder: str) -> Iterator[os.DirEntry[str]]:

@@ -26,25 +26,23 @@ from si.layout.model import (
 from si.layout.pending import boot_firmware
 
 Found = Iterator[tuple[int, str]]
-FLAVORS_NOW = ("grub2", "grub", "systemd")
+_SYSTEMD = "systemd"
+FLAVORS_NOW = ("grub2", "grub", _SYSTEMD)
 _MIRRORS = (RaidLevel.MIRROR, RaidLevel.RAID10)
 _READABLE_MEMBER = ("1.0", "0.90")
-_MOST_SECTOR_OF_BIOS = 512
+_SECTORS_OF_BIOS = (None, 512)
 
 
 def boot_devices(layout: Layout) -> tuple[str, ...]:
     """The disks that get the boot loader: those named, else those that hold /boot."""
     if layout.bootloader is not None and layout.bootloader.devices:
         return layout.bootloader.devices
-    entry = layout.mounted_at("/boot") or layout.mounted_at("/")
-    if not isinstance(entry, Filesystem):
-        return ()
-    return tuple(disk.device for disk in layout.disks_below(entry.device))
+    return tuple(disk.device for disk in _boot_disks(layout))
 
 
 def uses_systemd_boot(layout: Layout) -> bool:
     """Whether the image starts by systemd-boot, which reads kernels from the ESP alone."""
-    return layout.bootloader is not None and layout.bootloader.flavor == "systemd"
+    return layout.bootloader is not None and layout.bootloader.flavor == _SYSTEMD
 
 
 def bare_esps(layout: Layout) -> tuple[str, ...]:
@@ -82,27 +80,31 @@ def boot_problems(layout: Layout) -> Found:
 
 def boot_warnings(layout: Layout) -> Found:
     """What is done otherwise than one may think."""
-    bootloader = layout.bootloader
-    line = bootloader.source_line if bootloader is not None else 1
-    if bootloader is not None and bootloader.default_entry not in (None, "0"):
-        yield line, "default_entry is not used yet: the image's newest kernel is started"
-    if bootloader is not None and bootloader.timeout_s is not None:
-        used = "GRUB_TIMEOUT of the image's /etc/default/grub"
-        if uses_systemd_boot(layout):
-            used = "what loader.conf says on the image's ESP"
-        yield line, f"timeout is not used yet: {used} is"
+    if layout.bootloader is not None:
+        yield from _loader_warnings(layout.bootloader)
     if boot_firmware(layout) is Firmware.EFI:
-        for disk in _mirrors(layout):
+        for disk in _boot_disks(layout):
             if not any(Flag.ESP in part.flags for part in disk.partitions):
                 text = f"{disk.device} holds a part of /boot, but no ESP"
                 yield disk.source_line, f"{text}: without the other disks it cannot start"
+
+
+def _loader_warnings(bootloader: Bootloader) -> Found:
+    line = bootloader.source_line
+    if bootloader.default_entry not in (None, "0"):
+        yield line, "default_entry is not used yet: the image's newest kernel is started"
+    if bootloader.timeout_s is not None:
+        used = "GRUB_TIMEOUT of the image's /etc/default/grub"
+        if bootloader.flavor == _SYSTEMD:
+            used = "what loader.conf says on the image's ESP"
+        yield line, f"timeout is not used yet: {used} is"
 
 
 def _loader(layout: Layout, bootloader: Bootloader) -> Found:
     line = bootloader.source_line
     if bootloader.flavor not in FLAVORS_NOW:
         yield line, f'flavor="{bootloader.flavor}" is not supported yet: write grub2'
-    if bootloader.flavor == "systemd" and bootloader.firmware is Firmware.LEGACY:
+    if bootloader.flavor == _SYSTEMD and bootloader.firmware is Firmware.LEGACY:
         yield line, 'flavor="systemd" starts by UEFI only: write install_type="efi", or grub2'
     disks = [disk.device for disk in layout.disks]
     for device in bootloader.devices if bootloader.firmware is Firmware.LEGACY else ():
@@ -114,8 +116,8 @@ def _loader(layout: Layout, bootloader: Bootloader) -> Found:
 
 def _kernel(layout: Layout) -> Found:
     """GRUB reads the kernel itself, before anything is asked for a passphrase."""
-    entry = layout.mounted_at("/boot") or layout.mounted_at("/")
-    if not isinstance(entry, Filesystem):
+    entry = _kernels(layout)
+    if entry is None:
         return
     below = _below(entry.device, layout)
     for layer in layout.layers:
@@ -159,19 +161,19 @@ def _bios(layout: Layout) -> Found:
                 disk.source_line,
                 f'{disk.device}: GRUB on gpt needs a partition of 1 MiB with flags="bios_grub"',
             )
-        if disk.sector is not None and disk.sector > _MOST_SECTOR_OF_BIOS:
+        if disk.sector not in _SECTORS_OF_BIOS:
             text = f"{disk.device} has sectors of {disk.sector} bytes, from which no BIOS starts"
             yield disk.source_line, f'{text}: write install_type="efi" and a flags="esp"'
 
 
 def _mirror_without_loader(layout: Layout) -> Found:
     """Any disk of a mirrored /boot may be the one that is left."""
-    entry = layout.mounted_at("/boot") or layout.mounted_at("/")
-    if layout.bootloader is None or not isinstance(entry, Filesystem):
+    entry = _kernels(layout)
+    if layout.bootloader is None or entry is None:
         return
     below = _below(entry.device, layout)
     if any(raid.device in below and raid.level in _MIRRORS for raid in layout.raids):
-        for disk in layout.disks_below(entry.device):
+        for disk in _boot_disks(layout):
             if disk.device not in boot_devices(layout):
                 text = f"/boot is mirrored onto {disk.device}, which is no <target>"
                 yield layout.bootloader.source_line, f"{text}: name it too, or none at all"
@@ -209,8 +211,13 @@ def _efi(layout: Layout) -> Found:
         yield line, text
 
 
-def _mirrors(layout: Layout) -> tuple[Disk, ...]:
+def _boot_disks(layout: Layout) -> tuple[Disk, ...]:
+    """Those that hold a part of /boot."""
+    entry = _kernels(layout)
+    return layout.disks_below(entry.device) if entry is not None else ()
+
+
+def _kernels(layout: Layout) -> Filesystem | None:
+    """What GRUB reads the kernels from."""
     entry = layout.mounted_at("/boot") or layout.mounted_at("/")
-    if not isinstance(entry, Filesystem):
-        return ()
-    return layout.disks_below(entry.device)
+    return entry if isinstance(entry, Filesystem) else None

@@ -158,7 +158,8 @@ def _subvolumes(filesystem: Filesystem) -> Found:
         names.add(name)
         if any(char.isspace() for char in subvolume.options):
             yield line, f'options="{subvolume.options}" holds blanks: separate options by commas'
-        if "subvol" in f"{filesystem.options},{subvolume.options}":
+        words = f"{filesystem.options},{subvolume.options}".split(",")
+        if any(word.startswith("subvol") for word in words):
             yield line, "options holds subvol: name of <subvolume> says it already"
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from si.layout.capacity import LEAST_ANY, NOTHING, least_bytes
 from si.layout.disks import NO_NUMBER
 from si.layout.fitting import smallest_disk
-from si.layout.geometry import Geometry, end_mib, most_mib, place
+from si.layout.geometry import Geometry, end_mib, place, whole_steps
 from si.layout.model import (
     MIB,
     Disk,
@@ -40,7 +40,6 @@ def table_problems(disk: Disk, layout: Layout) -> Found:
     """Problems of the partition table of `disk`."""
     if not disk.partitions:
         yield disk.source_line, f"{disk.device} has no <part>: write at least one"
-        return
     faults = [*_numbers(disk), *_rows(disk)]
     yield from faults
     yield from _sizes(disk)
@@ -59,7 +58,7 @@ def table_warnings(disk: Disk) -> Found:
         for flag in part.flags:
             if flag is Flag.ROOT or (flag is Flag.LBA and disk.label is LabelType.GPT):
                 yield part.source_line, f'ignored: flag "{flag}" has no meaning on {disk.label}'
-    shrunk = place(disk).shrunk_mib if _row_ok(disk.partitions) else {}
+    shrunk = place(disk).shrunk_mib
     for part in disk.partitions:
         if part.number in shrunk:
             text = (
@@ -81,16 +80,18 @@ def least_sizes(disk: Disk, layout: Layout, content: Mapping[str, int] = NOTHING
             continue
         path = partition_path(disk.device, part.number)
         needed = LEAST_ANY if circular else least_bytes(path, layout, content)
-        least[part.number] = -(-max(needed, part.least or 0) // MIB)
+        bound = needed if part.least is None else max(needed, part.least)
+        least[part.number] = -(-bound // MIB)
     return least
 
 
-def too_small(disk: Disk, least_mib: Mapping[int, int]) -> Iterator[Partition]:
-    """Partitions whose bound keeps them below their least size, on a disk of any size."""
+def too_small(disk: Disk, least_mib: Mapping[int, int]) -> Iterator[tuple[Partition, int]]:
+    """Partitions that a bound keeps below their least size, on a disk of any size; and that bound,
+    in bytes."""
     for part in disk.partitions:
-        most = most_mib(part, disk)
-        if most is not None and most < least_mib.get(part.number, 0):
-            yield part
+        most, least = part.most, least_mib.get(part.number)
+        if most is not None and least is not None and whole_steps(most, disk) < least:
+            yield part, most
 
 
 def _numbers(disk: Disk) -> Found:
@@ -190,8 +191,8 @@ def _fit(disk: Disk, layout: Layout) -> Found:
     logical = [part for part in disk.partitions if part.kind is PartitionKind.LOGICAL]
     least = least_sizes(disk, layout)
     small = list(too_small(disk, least))
-    for part in small:
-        text = f"max={format_bytes(part.most or 0)} is less than what must fit into it"
+    for part, most in small:
+        text = f"max={format_bytes(most)} is less than what must fit into it"
         yield part.source_line, f"{text}: make it {least[part.number]}MiB at least"
     if small:
         return
@@ -203,13 +204,14 @@ def _fit(disk: Disk, layout: Layout) -> Found:
         text = f"{disk.device}: the partitions fit on no disk: leave less than 100 % or fixed sizes"
         yield disk.source_line, text
     elif disk.capacity is not None and needed > disk.capacity:
-        yield _too_large(geometry), _too_large_text(disk, needed, disk.capacity)
+        line = _too_large(geometry, disk.capacity)
+        yield line, _too_large_text(disk, needed, disk.capacity)
 
 
-def _too_large(geometry: Geometry) -> int:
+def _too_large(geometry: Geometry, capacity: int) -> int:
     """The line of the first partition that passes the end of the golden client's disk."""
     disk = geometry.disk
-    end = end_mib(disk, disk.capacity or 0)
+    end = end_mib(disk, capacity)
     shares = geometry.shares(end)
     for extent in geometry.extents:
         if extent.end.at(end, shares) > end:
@@ -228,9 +230,3 @@ def _split(partitions: Sequence[Partition]) -> list[tuple[list[Partition], str]]
     logical = [part for part in partitions if part.kind is PartitionKind.LOGICAL]
     others = [part for part in partitions if part.kind is not PartitionKind.LOGICAL]
     return [(others, "primary and extended partitions"), (logical, "logical partitions")]
-
-
-def _row_ok(partitions: Sequence[Partition]) -> bool:
-    return all(
-        sum(isinstance(part.size, Rest) for part in row) <= 1 for row, _what in _split(partitions)
-    )

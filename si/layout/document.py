@@ -71,19 +71,16 @@ def parse_xml(text: str | bytes, file: str) -> etree._Element:
     if len(data) > MAX_BYTES:
         raise _refusal(file, 1, f"larger than {MAX_BYTES // 1024 // 1024} MiB")
     _refuse_entities(data, file)
+    # By default it reads no DTD and no network either, and gives up on what is huge or too deep.
     parser = etree.XMLParser(
         resolve_entities=False,
-        no_network=True,
-        huge_tree=False,
-        load_dtd=False,
         # Text was decoded already, whatever its declaration says of it.
         encoding="utf-8" if isinstance(text, str) else None,
     )
     try:
         root = etree.fromstring(_declaration_first(data), parser)
     except etree.XMLSyntaxError as error:
-        line = error.position[0] or 1
-        raise _refusal(file, line, f"not well-formed XML: {error.msg}") from error
+        raise _refusal(file, error.position[0], f"not well-formed XML: {error.msg}") from error
     subset: Any = root.getroottree().docinfo.internalDTD
     if subset is not None and any(True for _ in subset.iterentities()):
         raise _refusal(file, 1, "entity declarations are refused: write the text itself")
@@ -99,9 +96,10 @@ def _declaration_first(data: bytes) -> bytes:
 def _refuse_entities(data: bytes, file: str) -> None:
     # Before the parser sees them: it would expand entities in attributes whatever one tells it.
     for encoding in ("latin-1", "utf-16"):
-        found = _ENTITY.search(data.decode(encoding, "replace"))
+        text = data.decode(encoding, "replace")
+        found = _ENTITY.search(text)
         if found is not None:
-            line = data[: found.start()].count(b"\n") + 1
+            line = text[: found.start()].count("\n") + 1
             raise _refusal(file, line, "entity declarations are refused: write the text itself")
 
 

@@ -36,7 +36,7 @@ def dump_layout(layout: Layout) -> str:
         element = etree.SubElement(root, "fsinfo", _entry_attributes(entry))
         if isinstance(entry, Filesystem):
             _add_subvolumes(element, entry)
-    etree.indent(root, space="  ")
+    etree.indent(root)
     return etree.tostring(root, encoding="unicode") + "\n"
 
 
@@ -70,8 +70,10 @@ def _rule_attributes(rule: DiskRule) -> dict[str, str]:
 
 def _partition_attributes(partition: Partition) -> dict[str, str]:
     size = partition.size
-    whole_mib = isinstance(size, Fixed) and size.size % MIB == 0
-    text = str(size.size // MIB) if isinstance(size, Fixed) and whole_mib else format_size(size)
+    if isinstance(size, Fixed) and size.size % MIB == 0:
+        text = str(size.size // MIB)
+    else:
+        text = format_size(size)
     attributes = {"num": str(partition.number), "size": text, "p_type": partition.kind.value}
     if partition.name is not None:
         attributes["p_name"] = partition.name

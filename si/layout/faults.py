@@ -7,11 +7,14 @@ administrator sees all problems at once. Problems stop a document, warnings do n
 from __future__ import annotations
 
 import difflib
+import re
 from dataclasses import dataclass, field
 
 from lxml import etree
 
 from si.errors import Problem
+
+_NUMBER = re.compile(r"[0-9]{1,9}")
 
 
 @dataclass(slots=True)
@@ -19,7 +22,7 @@ class Faults:
     """Problems and warnings of one document, in the order found."""
 
     file: str
-    strict: bool = True
+    strict: bool
     """Whether the dialect knows all it may meet; the classic one ignores what it does not know."""
     problems: list[Problem] = field(default_factory=list)
     warnings: list[Problem] = field(default_factory=list)
@@ -75,13 +78,14 @@ class Attributes:
             self.problem(f'<{self.tag}> needs {name}="...", for example {name}="{example}"')
         return value
 
-    def number(self, name: str, *, least: int = 0, most: int = 10**9) -> int | None:
+    def number(self, name: str, *, least: int = 0, most: int | None = None) -> int | None:
         """The attribute as a whole number; None without it or after noting the problem."""
         value = self.text(name)
         if value is None:
             return None
-        if value.isascii() and value.isdigit() and len(value) < 20 and least <= int(value) <= most:
-            return int(value)
+        number = int(value) if _NUMBER.fullmatch(value) else None
+        if number is not None and least <= number and (most is None or number <= most):
+            return number
         self.problem(f'{name}="{value}" is no whole number of at least {least}')
         return None
 
@@ -96,16 +100,14 @@ class Attributes:
     def finish(self) -> None:
         """Note every attribute that nobody asked for."""
         for name in self._left:
-            near = difflib.get_close_matches(name, self._known, n=1)
-            instead = f"did you mean {near[0]}?" if near else f"it may have {_names(self._known)}"
+            near = difflib.get_close_matches(name, self._known)
+            known = ", ".join(sorted(self._known))
+            instead = f"did you mean {near[0]}?" if near else f"it may have {known}"
             self._faults.unknown(self.line, f"<{self.tag}> has no attribute {name}: {instead}")
 
 
 def line_of(element: etree._Element) -> int:
     """Line of the document on which the element begins."""
     line: object = element.sourceline
-    return line if isinstance(line, int) else 0
-
-
-def _names(known: list[str]) -> str:
-    return ", ".join(sorted(known)) or "none"
+    assert isinstance(line, int)  # as in everything that was read
+    return line

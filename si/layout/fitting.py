@@ -5,7 +5,7 @@ Stage 4. Pure. Asks `si.layout.geometry`, which says where everything lies on a 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from si.layout.geometry import Geometry, end_mib, step_mib
 from si.layout.model import MIB, Fixed, Partition, PartitionKind, Percent, Rest
@@ -19,38 +19,32 @@ def smallest_disk(geometry: Geometry, least_mib: Mapping[int, int]) -> int | Non
     `least_mib` says, by partition number, how small a partition without fixed size may become.
     """
     low, high = 1, _MOST_MIB
-    if not _fits(geometry, high, least_mib):
+    if not all(_rooms(geometry, high, least_mib)):
         return None
     while low < high:
         middle = (low + high) // 2
-        if _fits(geometry, middle, least_mib):
+        if all(_rooms(geometry, middle, least_mib)):
             high = middle
         else:
             low = middle + 1
     return low * MIB
 
 
-def _fits(geometry: Geometry, disk_mib: int, least_mib: Mapping[int, int]) -> bool:
-    step = step_mib(geometry.disk)
+def _rooms(geometry: Geometry, disk_mib: int, least_mib: Mapping[int, int]) -> Iterator[bool]:
+    """Whether each partition has room. That lengths suffice is enough: what is long enough begins
+    behind what stands before it."""
     end = end_mib(geometry.disk, disk_mib * MIB)
     shares = geometry.shares(end)
-    row_end = {False: step, True: step}
-    extended = (step, end)
+    outer = [e.end for e in geometry.extents if e.partition.kind is PartitionKind.EXTENDED]
+    inner_end = outer[0].at(end, shares) if outer else end
     for extent in geometry.extents:
-        begin, stop = extent.start.at(end, shares), extent.end.at(end, shares)
-        part = extent.partition
-        logical = part.kind is PartitionKind.LOGICAL
-        if part.kind is PartitionKind.EXTENDED:
-            extended = (begin, stop)
-        floor = max(row_end[logical], extended[0] if logical else step)
-        ceiling = extended[1] if logical else end
-        slack = _slack(geometry, part)
+        part, slack = extent.partition, _slack(geometry, extent.partition)
+        stop = extent.end.at(end, shares)
+        length = stop - extent.start.at(end, shares)
+        last = stop + (slack if isinstance(part.size, Fixed) else 0)
         least = least_mib.get(part.number, 1) + (slack if isinstance(part.size, Rest) else 0)
-        past = stop + (slack if isinstance(part.size, Fixed) else 0) > ceiling
-        if begin < floor or past or stop - begin < least:
-            return False
-        row_end[logical] = stop
-    return True
+        ceiling = inner_end if part.kind is PartitionKind.LOGICAL else end
+        yield last <= ceiling and length >= least
 
 
 def _slack(geometry: Geometry, partition: Partition) -> int:

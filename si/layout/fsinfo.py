@@ -70,7 +70,7 @@ def read_fsinfo(element: etree._Element, faults: Faults, names: Mapping[str, str
 
 def arrange(entries: list[Entry], faults: Faults) -> tuple[Entry, ...]:
     """Entries in the order of their numbers; those without one go last, equal ones stay as is."""
-    last = max((entry.order for entry in entries), default=0)
+    last = max([NO_ORDER, *(entry.order for entry in entries)])
     seen: dict[int, int] = {}
     numbered: list[Entry] = []
     for entry in entries:
@@ -92,7 +92,6 @@ def _read_comment(found: Attributes, order: int, text: str) -> Comment:
             found.warning(f"ignored: {name}, because a line with comment holds nothing else")
     if any(not (char.isprintable() or char == "\t") for char in text):
         found.problem("comment holds a line break or a control character: write one line")
-        text = ""
     return Comment(order, text.rstrip(), found.line)
 
 
@@ -115,7 +114,7 @@ def _read_line(found: Attributes, order: int, names: Mapping[str, str]) -> _Line
     type_text = found.required("fs", "ext4")
     options = found.text("options") or "defaults"
     dump, fsck_pass = found.number("dump"), found.number("pass")
-    keep = (found.text("format") or "yes").lower() == "no"
+    keep = found.yes("format") is False
     label = found.text("label")
     mkfs_opts = found.text("mkfs_opts") or ""
     if mount_point is None or type_text is None:
@@ -127,7 +126,7 @@ def _read_line(found: Attributes, order: int, names: Mapping[str, str]) -> _Line
         mount_point = "swap"
     return _Line(
         order,
-        names.get(device or "", device),
+        names.get(device, device) if device is not None else None,
         _plain_source(found, source),
         mount_point,
         type_text.lower(),

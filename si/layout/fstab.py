@@ -36,13 +36,12 @@ def parse_fstab(text: str) -> Iterator[FstabLine | str]:
             continue
         source, mount_point, kind = fields[:3]
         options = fields[3] if len(fields) > 3 else "defaults"
-        dump, fsck_pass = _number(fields, 4), _number(fields, 5)
+        dump, fsck_pass = _number(fields[4:5]), _number(fields[5:6])
         yield FstabLine(source, mount_point, kind, options, dump, fsck_pass)
 
 
-def _number(fields: list[str], index: int) -> int:
-    text = fields[index] if index < len(fields) else "0"
-    return int(text) if text in ("0", "1", "2") else 0
+def _number(field: list[str]) -> int:
+    return int(field[0]) if field in (["1"], ["2"]) else 0
 
 
 def _unescape(field: str) -> str:

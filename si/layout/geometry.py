@@ -141,7 +141,12 @@ def fixed_mib(size: Fixed) -> int:
 
 def most_mib(partition: Partition, disk: Disk) -> int | None:
     """The MiB beyond which a partition does not grow: whole steps."""
-    return None if partition.most is None else _down(partition.most // MIB, step_mib(disk))
+    return None if partition.most is None else whole_steps(partition.most, disk)
+
+
+def whole_steps(size: int, disk: Disk) -> int:
+    """Bytes in MiB, rounded down to what a partition of varying size can have."""
+    return _down(size // MIB, step_mib(disk))
 
 
 def _down(mib: int, step: int) -> int:

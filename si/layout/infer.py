@@ -30,6 +30,7 @@ from si.layout.model import (
     Rest,
     Size,
 )
+from si.layout.sizes import SECTOR
 
 _TABLES = {"dos": LabelType.MSDOS, "gpt": LabelType.GPT}
 _EXTENDED = frozenset(("5", "f", "85"))
@@ -126,17 +127,13 @@ def _kind(part: FoundPartition, label: LabelType) -> PartitionKind:
 
 
 def _growing(disk: FoundDisk, kinds: dict[int, PartitionKind]) -> set[int]:
-    """The numbers of the partitions that take the rest, at most one a row."""
+    """The numbers of the partitions that take the rest, one a row."""
     logical = [part for part in disk.partitions if kinds[part.number] is PartitionKind.LOGICAL]
     top = [part for part in disk.partitions if part not in logical]
-    growing = set()
-    if logical:
-        growing.add(_last_file_system(logical).number)
-        if logical[-1].start > top[-1].start:
-            growing.add(top[-1].number)
-    if not growing & {part.number for part in top}:
-        growing.add(_last_file_system(top).number)
-    return growing
+    last = top[-1:]
+    if logical and [kinds[part.number] for part in last] == [PartitionKind.EXTENDED]:
+        top = last
+    return {_last_file_system(row).number for row in (top, logical) if row}
 
 
 def _last_file_system(row: list[FoundPartition]) -> FoundPartition:
@@ -149,7 +146,7 @@ def _is_file_system(part: FoundPartition) -> bool:
 
 
 def _size(part: FoundPartition) -> Size:
-    return Fixed(max(part.size, 512))
+    return Fixed(max(part.size, SECTOR))
 
 
 def _flags(part: FoundPartition, label: LabelType) -> tuple[Flag, ...]:

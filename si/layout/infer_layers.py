@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from si.client.fields import Raw
 from si.client.layer_facts import LayerFacts
 from si.client.record import Facts
-from si.layout.inventory import Inventory
+from si.layout.capacity import EXTENT
+from si.layout.inventory import Inventory, device_path
 from si.layout.membership import plain_raid
 from si.layout.model import (
     Crypt,
@@ -28,8 +29,10 @@ from si.layout.model import (
     VolumeGroup,
     volume_path,
 )
+from si.layout.sizes import SECTOR
 
 _ROLE = re.compile(r"^MD_DEVICE_\w+_ROLE=(\w+)\nMD_DEVICE_\w+_DEV=(\S+)$", re.MULTILINE)
+_NUMBER = re.compile(r"([0-9]{1,19})(?:\.[0-9]*)?")
 _PLAIN_TYPES = ("linear", "striped", "thin", "thin-pool")
 _LITTLE_FREE = 20
 """A group of which less than one part in so many is free counts as given out."""
@@ -47,7 +50,7 @@ class InferredLayers:
 
 def infer_layers(facts: Facts, inventory: Inventory) -> InferredLayers:
     """All layers of the golden client."""
-    nodes = list(_nodes(facts.lsblk.get("blockdevices", []), ""))
+    nodes = list(_nodes(facts.lsblk.get("blockdevices", [])))
     raids = tuple(_raids(nodes, facts.layers))
     crypts = tuple(_crypts(nodes, facts.layers, inventory))
     return InferredLayers(
@@ -60,18 +63,18 @@ def infer_layers(facts: Facts, inventory: Inventory) -> InferredLayers:
 
 def _obstacles(layers: LayerFacts) -> Iterator[str]:
     for row in layers.lvs:
-        kind = row.get("segtype", "")
+        kind = row["segtype"]
         if kind not in _PLAIN_TYPES:
-            path = volume_path(row.get("vg_name", ""), row.get("lv_name", ""))
+            path = volume_path(row["vg_name"], row["lv_name"])
             yield f"{path} is a {kind} volume, which is not supported yet: linear ones are"
 
 
-def _nodes(raws: Iterable[Raw], parent: str) -> Iterator[tuple[Raw, str]]:
-    """Every device of lsblk with the path of what it stands on."""
+def _nodes(raws: Iterable[Raw]) -> Iterator[tuple[Raw, str]]:
+    """Every device of lsblk that stands on another one, and the path of that."""
     for raw in raws:
-        path = str(raw.get("path") or f"/dev/{raw.get('name')}")
-        yield raw, parent
-        yield from ((node, on) for node, on in _nodes(raw.get("children", []), path))
+        children = raw.get("children", [])
+        yield from ((child, device_path(raw)) for child in children)
+        yield from _nodes(children)
 
 
 def _raids(nodes: list[tuple[Raw, str]], layers: LayerFacts) -> Iterator[Raid]:
@@ -80,8 +83,8 @@ def _raids(nodes: list[tuple[Raw, str]], layers: LayerFacts) -> Iterator[Raid]:
     for raw, parent in nodes:
         kind = str(raw.get("type"))
         if kind.startswith("raid") or kind == "linear":
-            members.setdefault(str(raw.get("path")), []).append(parent)
-            levels[str(raw.get("path"))] = kind.removeprefix("raid")
+            members.setdefault(device_path(raw), []).append(parent)
+            levels[device_path(raw)] = kind.removeprefix("raid")
     for path, parents in members.items():
         text = layers.mdadm.get(path, "")
         roles = _ROLE.findall(text)
@@ -123,58 +126,52 @@ def _crypttab(text: str) -> Iterator[tuple[str, str]]:
     """Name and options of each line (crypttab(5)); a key file of the golden client is not kept."""
     for line in text.splitlines():
         words = line.split()
-        if len(words) > 3 and not words[0].startswith("#"):
+        if len(words) > 3:
             yield words[0], words[3]
 
 
 def _groups(layers: LayerFacts, inventory: Inventory) -> Iterator[VolumeGroup]:
     for row in layers.vgs:
-        name = row.get("vg_name", "")
-        paths = [pv.get("pv_name", "") for pv in layers.pvs if pv.get("vg_name") == name]
+        name = row["vg_name"]
+        paths = [pv["pv_name"] for pv in layers.pvs if pv["vg_name"] == name]
         members = tuple(plain_raid(inventory.names.get(path, path)) for path in paths)
-        free, size = _bytes(row, "vg_free"), _bytes(row, "vg_size")
-        extent = _bytes(row, "vg_extent_size")
+        extent = _bytes(row["vg_extent_size"])
         volumes = tuple(_volumes(name, layers))
-        if not volumes:
-            continue
-        if free < size // _LITTLE_FREE:
+        if _bytes(row["vg_free"]) < _bytes(row["vg_size"]) // _LITTLE_FREE:
             volumes = _with_rest(volumes, name, inventory)
-        yield VolumeGroup(name, members, extent if extent != 4 * 1024**2 else None, volumes)
+        if volumes:
+            yield VolumeGroup(name, members, None if extent in (0, EXTENT) else extent, volumes)
 
 
 def _volumes(group: str, layers: LayerFacts) -> Iterator[LogicalVolume]:
     for row in layers.lvs:
-        if row.get("vg_name") == group:
-            pool = row.get("segtype") == "thin-pool"
-            thin = row.get("pool_lv") or None if row.get("segtype") == "thin" else None
-            size = Fixed(max(_bytes(row, "lv_size"), 512))
-            yield LogicalVolume(row.get("lv_name", ""), size, pool, thin)
+        if row["vg_name"] == group:
+            pool = row["segtype"] == "thin-pool"
+            thin = row.get("pool_lv") or None if row["segtype"] == "thin" else None
+            size = Fixed(max(_bytes(row["lv_size"]), SECTOR))
+            yield LogicalVolume(row["lv_name"], size, pool, thin)
 
 
 def _with_rest(
     volumes: tuple[LogicalVolume, ...], group: str, inventory: Inventory
 ) -> tuple[LogicalVolume, ...]:
     """The same, the largest volume that is no swap taking the rest."""
+    swaps = {found.path for found in inventory.volumes if found.fstype == FilesystemType.SWAP}
     fit = [volume for volume in volumes if volume.thin_pool is None]
-    swaps = [
-        volume
-        for volume in fit
-        if _type(inventory, volume_path(group, volume.name)) == FilesystemType.SWAP
-    ]
-    sizes = {v.name: v.size.size for v in volumes if isinstance(v.size, Fixed)}
-    candidates = [volume for volume in fit if volume not in swaps] or fit
-    chosen = max(candidates, key=lambda volume: sizes.get(volume.name, 0), default=None)
+    plain = [volume for volume in fit if volume_path(group, volume.name) not in swaps]
+    chosen = max(plain or fit, key=_size, default=None)
     return tuple(
         LogicalVolume(volume.name, Rest(), volume.is_pool) if volume is chosen else volume
         for volume in volumes
     )
 
 
-def _type(inventory: Inventory, path: str) -> str:
-    found = inventory.partition(path)
-    return found.fstype if found is not None else ""
+def _size(volume: LogicalVolume) -> int:
+    assert isinstance(volume.size, Fixed)  # as `_volumes` makes them
+    return volume.size.size
 
 
-def _bytes(row: dict[str, str], name: str) -> int:
-    text = row.get(name, "").partition(".")[0]
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else 0
+def _bytes(text: str) -> int:
+    """As LVM says it, perhaps with decimals; 0 for what is no number."""
+    found = _NUMBER.fullmatch(text)
+    return int(found[1]) if found is not None else 0

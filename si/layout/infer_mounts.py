@@ -86,7 +86,7 @@ def _subvolumes(facts: Facts) -> dict[str, str]:
     listed = {name for text in facts.layers.btrfs.values() for name in _LISTED.findall(text)}
     found = {}
     for raw in _walk(facts.findmnt.get("filesystems", [])):
-        name = str(raw.get("fsroot") or "").strip("/")
+        name = str(raw.get("fsroot") or "/").removeprefix("/")
         if raw.get("fstype") == "btrfs" and (name in listed or not listed) and name:
             found[str(raw["target"])] = name
     return found
@@ -114,7 +114,8 @@ def _btrfs(
 
 def _named(options: str) -> str:
     words = (word.partition("=") for word in options.split(","))
-    return next((value.strip("/") for key, _equals, value in words if key == "subvol"), "")
+    names = (value for key, _equals, value in words if key == "subvol")
+    return next(names, "").removeprefix("/")
 
 
 def _without_subvolume(options: str) -> str:

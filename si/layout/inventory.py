@@ -60,10 +60,9 @@ class FoundDisk:
     path: str
     size: int
     table: str
-    fstype: str
     mount_points: tuple[str, ...]
     partitions: tuple[FoundPartition, ...]
-    sector: int = 512
+    sector: int
 
     @property
     def in_use(self) -> bool:
@@ -105,7 +104,7 @@ def take_inventory(facts: Facts) -> Inventory:
     volumes: dict[str, Raw] = {}
     for disk in disks:
         for raw in _children(disk):
-            path = volume_names.get(_path(raw), _path(raw))
+            path = volume_names.get(device_path(raw), device_path(raw))
             # A btrfs of several devices, or a mirror's members, say the same of themselves.
             if raw.get("type") == "part" or raw.get("type") in VOLUME_TYPES:
                 names |= {name: path for name in _names(raw) if _means_one(name, raw)}
@@ -113,7 +112,7 @@ def take_inventory(facts: Facts) -> Inventory:
                 names |= dict.fromkeys((path, f"/dev/{_text(raw, 'kname')}"), path)
                 volumes.setdefault(path, raw)
     mounted = _mounted(facts, names)
-    found = (_disk(raw, facts.sfdisk.get(_path(raw), {}), mounted) for raw in disks)
+    found = (_disk(raw, facts.sfdisk.get(device_path(raw), {}), mounted) for raw in disks)
     offered = (_partition({"node": path}, raw, 1, mounted) for path, raw in volumes.items())
     return Inventory(tuple(found), names, tuple(offered))
 
@@ -128,7 +127,7 @@ def _with_blkid(devices: list[Raw], blkid: Mapping[str, Raw]) -> list[Raw]:
     """lsblk's tree, where udev told it nothing completed by what blkid read from the devices."""
     return [
         {
-            **blkid.get(_path(raw), {}),
+            **blkid.get(device_path(raw), {}),
             **{name: value for name, value in raw.items() if value is not None},
             "children": _with_blkid(raw.get("children", []), blkid),
         }
@@ -143,8 +142,9 @@ def _read_blkid(text: str) -> dict[str, Raw]:
         lines = (line.partition("=") for line in block.splitlines())
         found = {name: _ESCAPED.sub(r"\1", value) for name, _equals, value in lines}
         named = {_BLKID_NAMES.get(name, name.lower()): value for name, value in found.items()}
-        devices[named.pop("devname", "")] = named
-    return {name: found for name, found in devices.items() if name}
+        if "devname" in named:
+            devices[named.pop("devname")] = named
+    return devices
 
 
 def _mounted(facts: Facts, names: Mapping[str, str]) -> dict[str, list[str]]:
@@ -162,10 +162,10 @@ def _mounted(facts: Facts, names: Mapping[str, str]) -> dict[str, list[str]]:
 
 
 def _disk(raw: Raw, sfdisk: Raw, mounted: Mapping[str, list[str]]) -> FoundDisk:
-    path = _path(raw)
+    path = device_path(raw)
     table: Raw = sfdisk.get("partitiontable", {})
     sector = _integer(table, "sectorsize") or 512
-    by_path = {_path(child): child for child in _children(raw)}
+    by_path = {device_path(child): child for child in _children(raw)}
     partitions = (
         _partition(found, by_path.get(_text(found, "node"), {}), sector, mounted)
         for found in table.get("partitions", [])
@@ -175,7 +175,6 @@ def _disk(raw: Raw, sfdisk: Raw, mounted: Mapping[str, list[str]]) -> FoundDisk:
         path,
         _integer(raw, "size"),
         _text(table, "label"),
-        _text(raw, "fstype"),
         tuple(mounted.get(path, ())),
         tuple(sorted(partitions, key=lambda part: (part.start, part.number))),
         _integer(raw, "log-sec") or sector,
@@ -201,7 +200,7 @@ def _partition(
         label=_text(lsblk, "label"),
         mount_points=tuple(mounted.get(node, ())),
         held_by=tuple(
-            f"{_text(child, 'type')} {_path(child)}"
+            f"{_text(child, 'type')} {device_path(child)}"
             for child in _walk(lsblk.get("children", []))
             if child.get("type") != "part"
         ),
@@ -210,12 +209,12 @@ def _partition(
 
 def name_volumes(layers: LayerFacts) -> dict[str, str]:
     """/dev/GROUP/VOLUME by the name that device-mapper gives it."""
-    pairs = ((row.get("vg_name", ""), row.get("lv_name", "")) for row in layers.lvs)
+    pairs = ((row["vg_name"], row["lv_name"]) for row in layers.lvs)
     return {mapper_path(group, volume): volume_path(group, volume) for group, volume in pairs}
 
 
 def _names(raw: Raw) -> Iterator[str]:
-    yield _path(raw)
+    yield device_path(raw)
     for tag in ("uuid", "label", "partuuid", "partlabel"):
         value = _text(raw, tag)
         if value:
@@ -245,7 +244,8 @@ def _walk(raws: Any) -> Iterator[Raw]:
         yield from _walk(raw.get("children", []))
 
 
-def _path(raw: Raw) -> str:
+def device_path(raw: Raw) -> str:
+    """The path of a device of lsblk, which of old gives only its name."""
     return _text(raw, "path") or f"/dev/{_text(raw, 'name')}"
 
 
@@ -256,4 +256,4 @@ def _text(raw: Raw, name: str) -> str:
 
 def _integer(raw: Raw, name: str) -> int:
     value = raw.get(name)
-    return value if isinstance(value, int) and value >= 0 else 0
+    return max(value, 0) if isinstance(value, int) else 0

@@ -12,7 +12,17 @@ from lxml import etree
 from si.layout.disks import NO_DEVICE
 from si.layout.faults import Attributes, Faults, line_of
 from si.layout.membership import Memberships, plain_raid
-from si.layout.model import Crypt, Fixed, LogicalVolume, Pbkdf, Raid, RaidLevel, Size, VolumeGroup
+from si.layout.model import (
+    MIB,
+    Crypt,
+    Fixed,
+    LogicalVolume,
+    Pbkdf,
+    Raid,
+    RaidLevel,
+    Size,
+    VolumeGroup,
+)
 from si.layout.sizes import SizeInvalid, parse_lvm_size
 
 _LEVELS = {
@@ -103,8 +113,8 @@ def _read_chunk(found: Attributes) -> int | None:
     if text is None:
         return None
     plain = re.fullmatch(r"([0-9]{1,7})[kK]?", text)
-    chunk = int(plain[1]) if plain is not None else 0
-    if chunk < 4 or chunk.bit_count() > 1:
+    chunk = int(plain[1]) if plain is not None else None
+    if chunk is None or chunk < 4 or chunk.bit_count() > 1:
         found.problem(f'chunk_size="{text}" is no power of two of at least 4 KiB: write one, 512')
         return None
     return chunk * 1024
@@ -174,10 +184,10 @@ def _read_volume(element: etree._Element, faults: Faults) -> LogicalVolume:
 def _read_size(found: Attributes) -> Size:
     text = found.required("size", "4GiB")
     try:
-        return parse_lvm_size(text) if text is not None else Fixed(1024**2)
+        return parse_lvm_size(text) if text is not None else Fixed(MIB)
     except SizeInvalid as error:
         found.problem(f"size: {error}")
-        return Fixed(1024**2)
+        return Fixed(MIB)
 
 
 def _read_fixed(found: Attributes, name: str) -> int | None:

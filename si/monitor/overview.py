@@ -7,8 +7,6 @@ from clients is shown with its control characters escaped: a log must not drive 
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -20,11 +18,13 @@ from si.monitor.events import client_directory, client_state, clients_with_folde
 from si.monitor.state import State
 from si.monitor.unknown import UnknownMac, read_unknown
 from si.names_check import check_name
+from si.terminal import align_columns, escape_controls, one_line
 
 _COLUMNS = ("client", "state", "phase", "try", "since", "image", "detail")
 _DETAIL_WIDTH = 60
+_NO_CLIENTS = "no clients yet: si-client add NAME --mac MAC\n"
+_UNKNOWN = "\nasked to boot, but unknown (si-client add NAME --mac MAC):\n"
 _EXHAUSTED = "no attempts left, it boots its own disk"
-_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -72,13 +72,19 @@ def render_table(overview: Overview, *, now: datetime | None = None) -> str:
     """The overview as text."""
     moment = now or datetime.now(UTC)
     rows = [_cells(row, moment) for row in overview.clients]
-    text = _align([_COLUMNS, *rows]) if rows else "no clients yet: si-client add NAME --mac MAC\n"
+    text = (
+        align_columns([_COLUMNS, *rows])
+        if rows
+        else "no clients yet: si-client add NAME --mac MAC\n"
+    )
     if overview.unknown:
         asked = [
             (entry.mac, entry.ip, f"{_age(entry.last, moment)} ago", f"{entry.count}x")
             for entry in overview.unknown
         ]
-        text += "\nasked to boot, but unknown (si-client add NAME --mac MAC):\n" + _align(asked)
+        text += "\nasked to boot, but unknown (si-client add NAME --mac MAC):\n" + align_columns(
+            asked
+        )
     return text
 
 
@@ -101,12 +107,6 @@ def console_log(settings: Settings, client: str) -> bytes | None:
         return None
 
 
-def escape_controls(data: bytes) -> str:
-    """`data` as text whose only control characters are line ends and tabs."""
-    text = data.decode("utf-8", "backslashreplace").replace("\r\n", "\n")
-    return _CONTROLS.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
-
-
 def _row(settings: Settings, name: str, mac: str | None, now: datetime) -> Row:
     state = client_state(settings, name, now=now)
     return Row(
@@ -126,11 +126,9 @@ def _row(settings: Settings, name: str, mac: str | None, now: datetime) -> Row:
 
 
 def _cells(row: Row, now: datetime) -> tuple[str, ...]:
-    detail = " ".join(escape_controls(row.detail.encode("utf-8", "replace")).split())
+    detail = row.detail
     if row.out_of_attempts:
         detail = f"{_EXHAUSTED}; {detail}" if detail else _EXHAUSTED
-    if len(detail) > _DETAIL_WIDTH:
-        detail = detail[: _DETAIL_WIDTH - 3] + "..."
     return (
         row.client,
         row.state,
@@ -138,20 +136,13 @@ def _cells(row: Row, now: datetime) -> tuple[str, ...]:
         str(row.attempts),
         _age(row.since, now) if row.since else "-",
         escape_controls(_what(row).encode("utf-8", "replace")),
-        detail,
+        one_line(detail, _DETAIL_WIDTH),
     )
 
 
 def _what(row: Row) -> str:
     """NAME@N, or NAME for an image that was no version."""
     return (row.image or "-") + (f"@{row.version}" if row.version else "")
-
-
-def _align(rows: Sequence[tuple[str, ...]]) -> str:
-    widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
-    lines = ("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True))
-             for row in rows)  # fmt: skip
-    return "".join(f"{line.rstrip()}\n" for line in lines)
 
 
 def _age(moment: datetime, now: datetime) -> str:

@@ -47,12 +47,10 @@ def _systemd_boot(layout: Layout, kernel_args: tuple[str, ...]) -> Iterator[Step
     """Last, for kernel and initramfs are copied to the ESP as they then are."""
     root = layout.mounted_at("/")
     assert isinstance(root, Filesystem)
-    mounted = esp_mount_points(layout)
     yield Call("rebuild_initramfs", (DESTINATION,))
     words = (uuid_word(root, layout), _arguments(root, layout, kernel_args))
-    yield Call("install_systemd_boot", (DESTINATION, *words, *mounted))
-    if bare_esps(layout):
-        yield Call("copy_esp", (f"{DESTINATION}{mounted[0]}", *bare_esps(layout)))
+    yield Call("install_systemd_boot", (DESTINATION, *words, *esp_mount_points(layout)))
+    yield from _copy_esp(layout)
 
 
 def _grub(layout: Layout, kernel_args: tuple[str, ...]) -> Iterator[Step]:
@@ -72,12 +70,17 @@ def _grub(layout: Layout, kernel_args: tuple[str, ...]) -> Iterator[Step]:
     )
     yield Call("rebuild_initramfs", (DESTINATION,))
     if boot_firmware(layout) is Firmware.EFI:
-        mounted = esp_mount_points(layout)
-        yield Call("install_grub_uefi", (DESTINATION, *mounted))
-        if bare_esps(layout):
-            yield Call("copy_esp", (f"{DESTINATION}{mounted[0]}", *bare_esps(layout)))
+        yield Call("install_grub_uefi", (DESTINATION, *esp_mount_points(layout)))
+        yield from _copy_esp(layout)
     else:
         yield Call("install_grub_bios", (DESTINATION, *boot_devices(layout)))
+
+
+def _copy_esp(layout: Layout) -> Iterator[Step]:
+    """What the first mounted ESP then holds, onto those that are not mounted."""
+    if bare_esps(layout):
+        first = esp_mount_points(layout)[0]
+        yield Call("copy_esp", (f"{DESTINATION}{first}", *bare_esps(layout)))
 
 
 def esp_mount_points(layout: Layout) -> tuple[str, ...]:

@@ -7,12 +7,14 @@ values of the variables listed here, which `si.script.header` derives for each c
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import StrEnum, auto
 
 from si.layout.check import bare_esps, boot_firmware
 from si.layout.model import (
     Crypt,
+    Disk,
     Filesystem,
     FilesystemType,
     Firmware,
@@ -26,9 +28,9 @@ from si.layout.model import (
 class IdentifierKind(StrEnum):
     """Form of an identifier's value."""
 
-    UUID = "uuid"
-    MBR_ID = "mbr-id"
-    VFAT_ID = "vfat-id"
+    UUID = auto()
+    MBR_ID = auto()
+    VFAT_ID = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +45,8 @@ def identifiers(layout: Layout) -> tuple[Identifier, ...]:
     """Every identifier that the master script of `layout` reads from the header."""
     found: list[Identifier] = []
     for disk in layout.disks:
-        if disk.keeps_table:
-            continue
-        if disk.label is LabelType.MSDOS:
-            found.append(Identifier(disk_variable(disk.device, disk.label), IdentifierKind.MBR_ID))
-            continue
-        found.append(Identifier(disk_variable(disk.device, disk.label), IdentifierKind.UUID))
-        for partition in disk.partitions:
-            path = partition_path(disk.device, partition.number)
-            found.append(Identifier(partition_variable(path), IdentifierKind.UUID))
+        if not disk.keeps_table:
+            found += _of_table(disk)
     found += [Identifier(raid_variable(raid), IdentifierKind.UUID) for raid in layout.raids]
     found += [Identifier(crypt_variable(each), IdentifierKind.UUID) for each in layout.crypts]
     for filesystem in layout.filesystems:
@@ -64,6 +59,17 @@ def identifiers(layout: Layout) -> tuple[Identifier, ...]:
         esps = (esp_variable(path) for path in bare_esps(layout))
         found += [Identifier(variable, IdentifierKind.VFAT_ID) for variable in esps]
     return tuple(found)
+
+
+def _of_table(disk: Disk) -> Iterator[Identifier]:
+    variable = disk_variable(disk.device, disk.label)
+    if disk.label is LabelType.MSDOS:
+        yield Identifier(variable, IdentifierKind.MBR_ID)
+        return
+    yield Identifier(variable, IdentifierKind.UUID)
+    for partition in disk.partitions:
+        path = partition_path(disk.device, partition.number)
+        yield Identifier(partition_variable(path), IdentifierKind.UUID)
 
 
 def disk_variable(device: str, label: LabelType) -> str:

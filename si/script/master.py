@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 
+from si.layout.layers import Crypt, Layer, Raid, VolumeGroup
 from si.layout.model import MIB, Disk, Layout, Partition, PartitionKind, partition_path
 from si.names_check import check_name
 from si.script.plan import least_disk_bytes, plan
@@ -71,14 +72,13 @@ def is_hand_edited(text: str) -> bool:
 def _wiped(layout: Layout, content: Mapping[str, int]) -> Iterator[str]:
     yield "WIPES"
     for disk in layout.disks:
-        if disk.keeps_table:
-            for part in disk.rewritten:
-                yield f"  {_partition(disk, part, layout)}, of a disk whose table is kept"
-            continue
-        least = least_disk_bytes(disk, layout, content=content) // MIB
-        what = disk.device if disk.rule is None else f"{disk.rule}: {disk.device}"
-        yield f"  {what}, which must have {least} MiB at least; then ({disk.label}):"
-        yield from _table(disk, layout)
+        for part in disk.rewritten:
+            yield f"  {_partition(disk, part, layout)}, of a disk whose table is kept"
+        if not disk.keeps_table:
+            least = least_disk_bytes(disk, layout, content=content) // MIB
+            what = disk.device if disk.rule is None else f"{disk.rule}: {disk.device}"
+            yield f"  {what}, which must have {least} MiB at least; then ({disk.label}):"
+            yield from _table(disk, layout)
 
 
 def _kept(layout: Layout) -> Iterator[str]:
@@ -102,11 +102,22 @@ def _partition(disk: Disk, partition: Partition, layout: Layout) -> str:
     path = partition_path(disk.device, partition.number)
     filesystem = layout.filesystem_on(path)
     if filesystem is None:
-        use = "extended" if partition.kind is PartitionKind.EXTENDED else "no file system"
-        return f"{path}  {use}"
+        return f"{path}  {_use(partition, layout.layer_on(path))}"
     lost = not filesystem.format and not layout.is_kept(path)
     note = ' (format="no" keeps nothing: it is wiped)' if lost else ""
     return f"{path}  {filesystem.type} {filesystem.mount_point}{note}"
+
+
+def _use(partition: Partition, layer: Layer | None) -> str:
+    """What a partition without a file system is for."""
+    match layer:
+        case Raid():
+            return f"part of {layer.device} (RAID {layer.level})"
+        case Crypt():
+            return f"encrypted, as {layer.device}"
+        case VolumeGroup():
+            return f"part of the volume group {layer.name}"
+    return "extended" if partition.kind is PartitionKind.EXTENDED else "no file system"
 
 
 def _checksum(body: str) -> str:

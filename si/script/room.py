@@ -12,11 +12,13 @@ from types import MappingProxyType
 
 from si.errors import Problem
 from si.layout.capacity import capacity
+from si.layout.check_boot import uses_systemd_boot
 from si.layout.check_table import least_sizes, too_small
 from si.layout.fitting import smallest_disk
 from si.layout.geometry import place
 from si.layout.model import MIB, Disk, Filesystem, FilesystemType, Layout, partition_path
 from si.layout.sizes import format_bytes
+from si.script.bootloader import esp_mount_points
 
 UNMEASURED: Mapping[str, int] = MappingProxyType({})
 _OVERHEAD_BYTES = 64 * MIB
@@ -42,6 +44,15 @@ def needed_bytes(layout: Layout, content: Mapping[str, int]) -> dict[str, int]:
     }
 
 
+def with_kernels(layout: Layout, content: Mapping[str, int], kernels: int) -> Mapping[str, int]:
+    """`content`, measured at all of `filled`, with the kernels where systemd-boot has them.
+
+    They come in place of those that the golden client had there, hence not in addition.
+    """
+    points = esp_mount_points(layout) if uses_systemd_boot(layout) else ()
+    return {**content, **{point: max(content[point], kernels) for point in points}}
+
+
 def room_problems(layout: Layout, content: Mapping[str, int], file: str) -> Iterator[Problem]:
     """Devices that are smaller than what has to go into them, on a disk of any size."""
     for disk in layout.disks:
@@ -52,7 +63,7 @@ def room_problems(layout: Layout, content: Mapping[str, int], file: str) -> Iter
         room = capacity(filesystem.device, layout)
         if room is not None and room < size:
             text = (
-                f"{filesystem.device} has {format_bytes(room)}, but what the image holds in "
+                f"{filesystem.device} has {format_bytes(room)}, but what comes into "
                 f"{filesystem.mount_point} takes {-(-size // MIB)} MiB: make it larger"
             )
             yield Problem(file, _line(filesystem, layout), text)
@@ -63,9 +74,9 @@ def _bound(disk: Disk, layout: Layout, content: Mapping[str, int]) -> Iterator[t
     the extended partition that they lie in."""
     least = least_sizes(disk, layout, needed_bytes(layout, content))
     small = list(too_small(disk, least))
-    for part in small:
+    for part, most in small:
         path = partition_path(disk.device, part.number)
-        text = f"{path} has {format_bytes(part.most or 0)} at most, but what the image holds there"
+        text = f"{path} has {format_bytes(most)} at most, but what the image holds there"
         yield part.source_line, f"{text} takes {least[part.number]} MiB: make max larger"
     if not small and smallest_disk(place(disk), least) is None:
         text = f"what the image holds has no room on {disk.device}, however large the disk is"

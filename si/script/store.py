@@ -12,7 +12,7 @@ from pathlib import Path
 
 from si.config import Settings
 from si.errors import LayoutNotFound, Problem, ScriptEdited
-from si.image.content import measure_content
+from si.image.content import measure_content, measure_kernels
 from si.image.store import layout_path, load_image, script_path
 from si.layout.check import warn_of_layout
 from si.layout.contradict import with_capacities
@@ -20,7 +20,7 @@ from si.layout.document import MAX_BYTES, load_layout
 from si.names_check import check_name
 from si.script.bootloader import kernel_arguments
 from si.script.master import is_hand_edited, make_master
-from si.script.room import filled
+from si.script.room import filled, with_kernels
 from si.script.steps import PostInstall
 
 
@@ -52,13 +52,14 @@ def make_script(
     if facts is not None:
         layout = with_capacities(layout, facts)
         kernel_args = kernel_arguments(facts.kernel.cmdline)
+    content = measure_content(found.path, [f.mount_point for f in filled(layout)])
     text = make_master(
         layout,
         image=image,
         layout_name=document.name,
         kernel_args=kernel_args,
         post_install=post_install,
-        content=measure_content(found.path, [f.mount_point for f in filled(layout)]),
+        content=with_kernels(layout, content, measure_kernels(found.path)),
         command=command,
     )
     return MadeScript(text, warn_of_layout(layout, str(document)))

@@ -64,8 +64,7 @@ _IMPLIED_FLAGS = (Flag.SWAP, Flag.ROOT)
 def least_disk_bytes(disk: Disk, layout: Layout, *, content: Mapping[str, int] = UNMEASURED) -> int:
     """The smallest disk that can take this table, and the image: bytes by mount point."""
     needed = smallest_disk(place(disk), least_sizes(disk, layout, needed_bytes(layout, content)))
-    if needed is None:
-        raise ValueError(f"{disk.device}: checked layouts fit on some disk")
+    assert needed is not None, f"{disk.device}: checked layouts fit on some disk"
     return needed
 
 
@@ -112,10 +111,7 @@ def kept_steps(
         if isinstance(part.size, Fixed):
             size = str(fixed_mib(part.size) - shrunk.get(part.number, 0))
         else:
-            # What is kept may be as small as it is; what is made anew must take in its part.
-            written = part in disk.rewritten
-            least = needed[part.number] if written else -(-(part.least or 1) // MIB)
-            size = f"{least}-{most_mib(part, disk) or ''}"
+            size = f"{_least_mib(part, disk, needed)}-{most_mib(part, disk) or ''}"
         sizes.append(f"{part.number}={size}")
     label = "dos" if disk.label is LabelType.MSDOS else "gpt"
     yield Call("check_kept_disk", (disk.device, label, *sizes))
@@ -125,6 +121,13 @@ def kept_steps(
             source = filesystem.mount_source
             words = (source,) if source is not None else ()
             yield Call("check_kept", (filesystem.device, str(filesystem.type), *words))
+
+
+def _least_mib(part: Partition, disk: Disk, needed: Mapping[int, int]) -> int:
+    """What is kept may be as small as it is; what is made anew must take in its part."""
+    if part in disk.rewritten:
+        return needed[part.number]
+    return 1 if part.least is None else -(-part.least // MIB)
 
 
 def _measure(geometry: Geometry) -> Iterator[Step]:
@@ -251,7 +254,8 @@ def _sum(offset: Offset, disk: Disk) -> str:
     terms += [f"+ {_share_variable(disk, number)}" for number in offset.plus]
     terms += [f"- {_share_variable(disk, number)}" for number in offset.minus]
     if offset.mib:
-        terms.append(f"{'-' if offset.mib < 0 else '+'} {abs(offset.mib)}")
+        signed = f"{offset.mib:+d}"
+        terms.append(f"{signed[0]} {signed[1:]}")
     return " ".join(terms).removeprefix("+ ")
 
 

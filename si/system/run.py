@@ -37,13 +37,15 @@ class Completed:
 
 
 def clean_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """A small environment: PATH with the sbin folders, C.UTF-8, HOME, and `extra`."""
+    """A small environment: PATH with the sbin folders, C.UTF-8, HOME, ssh's agent, and `extra`."""
     environment = {
         "PATH": SYSTEM_PATH,
         "LC_ALL": "C.UTF-8",
         "HOME": os.environ.get("HOME", "/root"),
         "TERM": os.environ.get("TERM", "dumb"),
     }
+    if "SSH_AUTH_SOCK" in os.environ:
+        environment["SSH_AUTH_SOCK"] = os.environ["SSH_AUTH_SOCK"]
     environment.update(extra or {})
     return environment
 

@@ -2,7 +2,8 @@
 
 A case is a folder with layout.xml, or facts.json (or the name of a machine of tests/machines in
 facts.from), or both; the cases whose names begin with `example-` take the layout of that name from
-schemas/examples. `pytest tests/golden --update-golden` writes the texts anew.
+schemas/examples, and those that begin with `row-` are the rows of the matrix.
+`pytest tests/golden --update-golden` writes the texts anew.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from scripts.lab.matrix import LAYOUTS
+from scripts.lab.rows import ROWS
 from si.client.record import Facts, parse_facts
 from si.layout.contradict import with_capacities
 from si.layout.document import load_layout
@@ -28,17 +31,29 @@ CASES = sorted(path.name for path in HERE.iterdir() if path.is_dir() and path.na
 SHELLCHECK = ("shellcheck", "--shell=sh", "--exclude=SC1091")
 
 
-def read_facts(case: Path) -> Facts | None:
+def find_facts(case: Path) -> Path:
+    kind, _, name = case.name.partition("-")
+    if kind == "row":
+        return MACHINES / f"{ROWS[name].source or name}.json"
     named = case / "facts.from"
-    path = MACHINES / f"{named.read_text().strip()}.json" if named.exists() else case / "facts.json"
+    return MACHINES / f"{named.read_text().strip()}.json" if named.exists() else case / "facts.json"
+
+
+def read_facts(case: Path) -> Facts | None:
+    path = find_facts(case)
     return parse_facts(path.read_bytes(), path.name) if path.exists() else None
+
+
+def find_document(case: Path) -> Path:
+    kind, _, name = case.name.partition("-")
+    return {"example": EXAMPLES / f"{name}.xml", "row": LAYOUTS / f"{name}.xml"}.get(
+        kind, case / "layout.xml"
+    )
 
 
 def make(case: Path) -> str:
     facts = read_facts(case)
-    document = case / "layout.xml"
-    if case.name.startswith("example-"):
-        document = EXAMPLES / f"{case.name.removeprefix('example-')}.xml"
+    document = find_document(case)
     if document.exists():
         layout = load_layout(document.read_bytes(), document.name)
     else:
@@ -74,3 +89,7 @@ def test_the_script_is_clean_shell(name: str) -> None:
 def test_every_example_has_a_case() -> None:
     wanted = {f"example-{path.stem}" for path in EXAMPLES.glob("*.xml")}
     assert wanted == {name for name in CASES if name.startswith("example-")}
+
+
+def test_every_row_of_the_matrix_has_a_case() -> None:
+    assert {f"row-{name}" for name in ROWS} == {name for name in CASES if name.startswith("row-")}

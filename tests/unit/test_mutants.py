@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ast
+from pathlib import Path
 from textwrap import dedent
 
 import pytest
 
 from scripts.mutants.change import Place, find_changes
 from scripts.mutants.reasons import ReasonsInvalid, parse_reasons
+from scripts.mutants.record import Figure, Record
 
 
 def changes(source: str) -> list[str]:
@@ -95,3 +97,18 @@ def test_one_reason_may_be_that_of_several_changes() -> None:
 def test_a_change_without_a_reason_is_refused(text: str) -> None:
     with pytest.raises(ReasonsInvalid):
         parse_reasons(text)
+
+
+def test_figures_add_up_until_a_module_changes(tmp_path: Path) -> None:
+    modules = [tmp_path / f"{name}.py" for name in "abc"]
+    for module in modules:
+        module.write_text("x = 1\n")
+    file = tmp_path / "build/mutants.json"
+    Record(file).note(modules[0], 40, 1)
+    record = Record(file)
+    record.note(modules[1], 60, 2)
+    assert record.sum_of(modules) == Figure(2, 1, 100, 3)
+    text = "3 of 100 changes in 2 modules are alive: 3.0%; 1 modules are to be tried"
+    assert str(record.sum_of(modules)) == text
+    modules[0].write_text("x = 2\n")
+    assert Record(file).sum_of(modules) == Figure(1, 2, 60, 2)

@@ -18,7 +18,7 @@ from si.script.identifiers import identifiers
 from si.script.plan import plan, plan_disks
 from si.script.render import render_steps
 from si.script.steps import Call, Phase, PhaseName
-from tests.disk.test_partition_steps import emptied
+from tests.disk.loops import emptied
 from tests.integration.boel.machine import Machine
 from tests.integration.boel.server import TOKEN, Server, make_bundle, serving
 from tests.integration.boel.test_boel_boot import START

@@ -35,7 +35,8 @@ def test_a_machine_without_layers_writes_none() -> None:
     [
         ([], "layers. is not a JSON object"),
         ({"pvs": {}}, "layers.pvs is not a list of objects"),
-        ({"lvs": [{"lv_name": 1}]}, "layers.lvs[0].lv_name is not a text"),
+        ({"pvs": [{"pv_name": 1}]}, "layers.pvs[0].pv_name is not a text"),
+        ({"vgs": [{"vg_name": "g"}]}, "layers.vgs[0].vg_extent_size is missing"),
         ({"mdadm": {"/dev/md0": None}}, "layers.mdadm is not an object of texts"),
         ({"luks": []}, "layers.luks is not an object"),
         ({"luks": {"/dev/vda3": {"salt": "x"}}}, "layers.luks['/dev/vda3'] is not what is"),

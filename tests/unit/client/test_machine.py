@@ -101,6 +101,19 @@ def test_loader_of_uefi(tmp_path: Path) -> None:
     assert detect_loader(tmp_path, []) == ("grub", ())
 
 
+@pytest.mark.parametrize(
+    ("told", "loader"),
+    [("systemd-boot 252.38-1~deb12u1", "systemd-boot"), ("GRUB 2.12", "grub"), ("", "grub")],
+)
+def test_the_loader_that_started_the_system_counts(tmp_path: Path, told: str, loader: str) -> None:
+    """Not one that was there before it, of which a menu and a first sector are left."""
+    variable = tmp_path / "sys/firmware/efi/efivars/LoaderInfo-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f"
+    put(tmp_path / "boot/grub/grub.cfg", "")
+    put(variable, "")
+    variable.write_bytes(b"\6\0\0\0" + f"{told}\0".encode("utf-16-le"))
+    assert detect_loader(tmp_path, [("/dev/vda", b"GRUB ")])[0] == loader
+
+
 def enable(root: Path, unit: str) -> None:
     link = root / "etc/systemd/system/multi-user.target.wants" / unit
     link.parent.mkdir(parents=True, exist_ok=True)

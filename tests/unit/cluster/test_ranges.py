@@ -8,7 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from si.cluster.ranges import MAX_NAMES, expand_addresses, expand_hostrange, expand_range
+from si.cluster.ranges import (
+    MAX_NAMES,
+    expand_addresses,
+    expand_hostrange,
+    expand_range,
+    fold_names,
+)
 from si.errors import NameInvalid, RangeInvalid, SIError
 
 
@@ -121,3 +127,20 @@ def test_addresses_come_in_numeric_order() -> None:
     assert found == tuple(IPv4Address(f"10.0.0.{n}") for n in (9, 10, 11))
     with pytest.raises(RangeInvalid):
         expand_addresses("web1-web3")
+
+
+@given(
+    st.sets(
+        st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,7}", fullmatch=True).filter(
+            lambda name: ".." not in name
+        )
+        | st.sampled_from(["web1", "web2", "web10", "web02", "a1-a3", "web-1", "r1n1", "r1n2"]),
+        min_size=1,
+    )
+)
+def test_folded_names_expand_to_themselves(names: set[str]) -> None:
+    assert set(expand_range(fold_names(names))) == names
+
+
+def test_folded_names_are_short() -> None:
+    assert fold_names(["web1", "web2", "web10", "db"]) == "db,web[1-2,10]"

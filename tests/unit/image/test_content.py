@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from si.image.content import measure_content
+from si.image.content import measure_content, measure_kernels
 
 BLOCK = 4096
 
@@ -33,6 +33,27 @@ def test_each_mount_point_has_its_own(tree: Path) -> None:
         "/srv": 0,
         "swap": 0,
     }
+
+
+def test_kernels_with_their_initramfs(tree: Path) -> None:
+    assert measure_kernels(tree) == 0
+    for name, blocks in (
+        ("vmlinuz-6.1-amd64", 1),
+        ("initrd.img-6.1-amd64", 2),
+        ("vmlinuz-5.14.el9", 4),
+        ("initramfs-5.14.el9.img", 8),
+        ("vmlinuz-6.4-default", 16),
+        ("initrd-6.4-default", 32),
+        ("vmlinuz-without-any", 64),
+        ("initrd.img-of-no-kernel", 128),
+        ("config-6.1-amd64", 256),
+    ):
+        (tree / "boot" / name).write_bytes(b"x" * blocks * BLOCK)
+    assert measure_kernels(tree) == 127 * BLOCK
+    (tree / "boot").rename(tree / "elsewhere")
+    assert measure_kernels(tree) == 0
+    (tree / "boot").symlink_to(tree / "elsewhere")
+    assert measure_kernels(tree) == 0
 
 
 def test_a_file_with_two_names_counts_once(tree: Path) -> None:

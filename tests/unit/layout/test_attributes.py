@@ -14,8 +14,10 @@ from si.layout.model import (
     Firmware,
     Fixed,
     Flag,
+    LabelType,
     Layout,
     Partition,
+    PartitionKind,
     Pick,
     Raid,
     RaidLevel,
@@ -71,6 +73,7 @@ def test_attributes_of_a_disk(attributes: str, fields: dict[str, Any]) -> None:
         ('min="1GiB" max="2GiB"', {"least": 1024**3, "most": 2 * 1024**3}),
         ('flags="boot lba,boot"', {"flags": (Flag.BOOT, Flag.LBA)}),
         ('flags="BOOT"', {"flags": (Flag.BOOT,)}),
+        ('flags="-, boot"', {"flags": (Flag.BOOT,)}),
         ('id="83"', {"type_id": "83"}),
         ('id="0x7"', {"type_id": "07"}),
         ('id="c"', {"type_id": "0c"}),
@@ -121,10 +124,10 @@ def loader(attributes: str, inside: str = "") -> tuple[Bootloader | None, list[s
 def test_a_boot_loader_in_full() -> None:
     found, told = loader(
         'flavor="grub2" install_type="legacy" default_entry="2" timeout="5"',
-        '<target dev="/dev/a" path="/x"/><target dev="/dev/b"/><targt/>',
+        '<target dev="/dev/a" path="/x"/><target dev="/dev/b"/><target dev="/dev/c"/><targt/>',
     )
-    assert found == Bootloader("grub2", Firmware.LEGACY, ("/dev/a", "/dev/b"), "2", 5)
-    assert "ignored: path of <target> has no meaning for GRUB" in told
+    assert found == Bootloader("grub2", Firmware.LEGACY, ("/dev/a", "/dev/b", "/dev/c"), "2", 5)
+    assert told.count("ignored: path of <target> has no meaning for GRUB") == 1
     assert "<bootloader> holds <target> only, not <targt>" in told
 
 
@@ -150,8 +153,9 @@ def raid(attributes: str) -> tuple[Raid, list[str]]:
     ],
 )
 def test_names_of_levels(text: str, level: RaidLevel) -> None:
-    found, _told = raid(f'raid_level="{text}" devices="/dev/a /dev/b"')
+    found, told = raid(f'raid_level="{text}" devices="/dev/a /dev/b"')
     assert (found.device, found.level) == ("/dev/md0", level)
+    assert not [line for line in told if "raid_level" in line]
 
 
 @pytest.mark.parametrize(("text", "kib"), [("64", 64), ("64K", 64), ("64k", 64), ("4", 4)])
@@ -172,6 +176,8 @@ def test_members_and_spares_by_their_number() -> None:
         assert (len(found.members), len(found.spares)) == (members, spares)
         assert found.holds == ("/dev/a", "/dev/b", "/dev/c")
         assert not [text for text in told if "say" in text]
+    found, _told = raid('raid_level="1" devices="/dev/a" spare_devices="2"')
+    assert (found.members, found.spares) == ((), ("/dev/a",))
     _found, told = raid(f'{devices} raid_devices="1" spare_devices="1"')
     assert "/dev/md0 has 3 devices, but raid_devices and spare_devices say 1 and 1" in told
 
@@ -196,6 +202,7 @@ def test_what_old_documents_say_in_vain() -> None:
         ('<disk dev="/dev/a"><part/></disk>', "part", ["num=1", "size=512"]),
         ("<fsinfo/>", "fsinfo", ["mp=/home", "fs=ext4"]),
         ("<bootloader/>", "bootloader", ["flavor=grub2", "install_type=legacy"]),
+        ('<bootloader install_type="efi"/>', "bootloader", ["flavor=grub2"]),
         ("<bootloader><target/></bootloader>", "target", ["dev=/dev/vda"]),
         ("<raid><raid_disk/></raid>", "raid_disk", ["name=/dev/md0", "raid_level=1"]),
         ("<crypt/>", "crypt", ["name=root_crypt", "dev=/dev/vda3"]),
@@ -207,6 +214,7 @@ def test_what_is_missing_is_told_with_an_example(text: str, tag: str, examples: 
     _layout, told = read(text)
     for name, value in (example.split("=") for example in examples):
         assert f'<{tag}> needs {name}="...", for example {name}="{value}"' in told
+    assert not [line for line in told if "None" in line]
 
 
 @pytest.mark.parametrize(
@@ -228,6 +236,87 @@ def test_an_attribute_that_is_not_known() -> None:
     known = "alignment, capacity, choose, dev, holds, keep, label_type, min_size, rotational, "
     known += "sector, unit_of_measurement"
     assert f"ignored: <disk> has no attribute zzz: it may have {known}" in told
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "disk",
+        "disk/part",
+        "bootloader",
+        "bootloader/target",
+        "fsinfo",
+        "fsinfo/subvolume",
+        "raid",
+        "raid/raid_disk",
+        "crypt",
+        "lvm",
+        "lvm/lvm_group",
+        "lvm/lvm_group/lv",
+    ],
+)
+def test_no_element_has_attributes_that_nobody_reads(path: str) -> None:
+    *above, tag = path.split("/")
+    text = f'<{tag} mispelled="1"/>'
+    for name in reversed(above):
+        text = f"<{name}>{text}</{name}>"
+    _layout, told = read(text)
+    assert f"<{tag}> has no attribute mispelled: it may have " in " ".join(told)
+
+
+def test_what_cannot_be_read_counts_as_the_usual() -> None:
+    assert disk(label="bsd")[0].label is LabelType.GPT
+    assert partition('p_type="main"')[0].kind is PartitionKind.PRIMARY
+    for size in ('size="much"', ""):
+        layout, _told = read(f'<lvm><lvm_group name="g"><lv name="v" {size}/></lvm_group></lvm>')
+        assert layout.volume_groups[0].volumes[0].size == Fixed(MIB)
+
+
+@pytest.mark.parametrize(
+    ("text", "extent", "says"),
+    [
+        ("0", None, None),
+        ("8MiB", 8 * MIB, None),
+        ("much", None, "phys_extent_size: 'much' is no size"),
+        ("*", None, 'phys_extent_size="*" is no fixed size'),
+    ],
+)
+def test_extents(text: str, extent: int | None, says: str | None) -> None:
+    group = f'<lvm_group name="g" phys_extent_size="{text}"><x/><!-- x --></lvm_group>'
+    layout, told = read(f"<lvm>{group}</lvm>")
+    assert layout.volume_groups[0].extent == extent
+    assert [line.startswith(str(says)) for line in told if "phys_extent_size" in line] == (
+        [] if says is None else [True]
+    )
+    assert [line for line in told if "holds <lv> only" in line] == [
+        "ignored: <lvm_group> holds <lv> only, not <x>"
+    ]
+
+
+@pytest.mark.parametrize("name", ["raid_devices", "iterations", "iter_time"])
+def test_numbers_that_begin_at_1(name: str) -> None:
+    for number in (0, 1):
+        attribute = f'{name}="{number}"'
+        raid_disk = f'<raid><raid_disk name="/dev/md0" raid_level="1" {attribute}/></raid>'
+        _layout, told = read(f'{raid_disk}<crypt name="c" dev="/dev/a" {attribute}/>')
+        assert (f"{attribute} is no whole number of at least 1" in told) is (number == 0)
+
+
+@pytest.mark.parametrize(("text", "bytes_"), [("1GiB", 1024 * MIB), ("1025MiB", MIB)])
+def test_alignment_ends_at_1_gib(text: str, bytes_: int) -> None:
+    found, told = disk(f'alignment="{text}"')
+    assert found.alignment == bytes_
+    assert ("alignment is no multiple of 1MiB up to 1GiB: write 1MiB or 4MiB" in told) is (
+        bytes_ == MIB
+    )
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("999999999", 999999999), ("1000000000", None)])
+def test_numbers_have_nine_digits_at_most(text: str, seconds: int | None) -> None:
+    found, told = loader(f'flavor="grub2" install_type="efi" timeout="{text}"')
+    assert found is not None
+    assert found.timeout_s == seconds
+    assert (f'timeout="{text}" is no whole number of at least 0' in told) is (seconds is None)
 
 
 def test_yes_and_no_in_any_case() -> None:

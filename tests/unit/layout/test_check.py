@@ -137,6 +137,15 @@ CASES: dict[str, tuple[list[tuple[str, str]], str]] = {
     "climbing mount point": ([('mp="/boot"', 'mp="/a/../b"')], '9: mp="/a/../b" is no mount'),
     "double slash": ([('mp="/boot"', 'mp="/boot//x"')], '9: mp="/boot//x" is no mount point'),
     "slash at the end": ([('mp="/boot"', 'mp="/boot/"')], '9: mp="/boot/" is no mount point'),
+    "a mount point after a comment": (
+        [
+            (
+                PROC,
+                '<fsinfo line="5" comment="# x"/><fsinfo line="40" real_dev="s" mp="x" fs="nfs"/>',
+            )
+        ],
+        '11: mp="x" is no mount point',
+    ),
     "blanks in options": (
         [(BOOT, BOOT.replace('"defaults"', '"ro, nodev"'))],
         '9: options="ro, nodev" holds blanks',
@@ -161,9 +170,9 @@ CASES: dict[str, tuple[list[tuple[str, str]], str]] = {
     "a label twice": (
         [
             (BOOT, BOOT.replace(" mp=", ' label="x" mp=')),
-            (ROOT, ROOT.replace(" mp=", ' label="x" mp=')),
+            (SWAP, SWAP.replace(" mp=", ' label="x" mp=')),
         ],
-        "9: x is used on line 8 already",
+        "10: x is used on line 9 already",
     ),
     "no UUID": (
         [(BOOT, BOOT.replace("mp=", 'mount_dev="UUID=123" mp='))],
@@ -171,7 +180,7 @@ CASES: dict[str, tuple[list[tuple[str, str]], str]] = {
     ),
     "no UUID of vfat": (
         [(BOOT, BOOT.replace("ext4", "vfat").replace("mp=", 'mount_dev="UUID=12345678" mp='))],
-        "9: UUID=12345678 is no UUID of vfat: write XXXX-XXXX",
+        "9: UUID=12345678 is no UUID of vfat: write XXXX-XXXX, or leave it out",
     ),
     "gpt without bios_grub": (
         [

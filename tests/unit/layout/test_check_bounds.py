@@ -168,6 +168,12 @@ def test_a_bad_extent_is_all_that_is_told_of_a_group() -> None:
     assert found == "15: phys_extent_size is no power of two of at least 4KiB: write 4MiB"
 
 
+def test_a_group_without_members_has_no_room_that_could_be_too_small() -> None:
+    assert find((' devices="/dev/mapper/secret"', "")) == [
+        '15: volume group sys has no members: write devices="/dev/vda3"'
+    ]
+
+
 def test_a_group_without_volumes() -> None:
     layout = Layout((), (), volume_groups=(VolumeGroup("g", ("/dev/a",), source_line=7),))
     (group,) = layout.volume_groups
@@ -211,7 +217,8 @@ def test_data_lost_with_one_disk_is_warned_of_only_where_the_level_saves_it() ->
 
 
 @pytest.mark.parametrize(
-    ("kind", "most"), [("ext2", 16), ("ext3", 16), ("ext4", 16), ("xfs", 12), ("vfat", 11)]
+    ("kind", "most"),
+    [("ext2", 16), ("ext3", 16), ("ext4", 16), ("xfs", 12), ("vfat", 11), ("btrfs", 255)],
 )
 def test_room_for_a_label(kind: str, most: int, problems: Problems) -> None:
     boot = 'mp="/boot" fs="ext4"'

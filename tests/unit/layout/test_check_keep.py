@@ -31,6 +31,14 @@ def test_nothing_is_made_of_what_is_kept() -> None:
     ]
 
 
+def test_the_root_is_made_anew() -> None:
+    boot = ('"/dev/vda6" mp="/b"', '"/dev/vda6" mp="/"')
+    changes = (boot, ('"/dev/sys/root" mp="/"', '"/dev/sys/root" mp="/r"'))
+    assert kept(6, *changes, ('name="@" mp="/b"', 'name="@" mp="/"')) == [
+        "27: the root is kept, so nothing could be installed on it"
+    ]
+
+
 def test_format_no_is_warned_of_unless_it_is_kept() -> None:
     line = ('"/dev/vda2" mp="/boot" fs="ext4"/>', '"/dev/vda2" mp="/x" fs="ext4" format="no"/>')
     text = 'format="no" does not keep what is on /dev/vda2'

@@ -194,13 +194,14 @@ def test_a_kept_root() -> None:
 
 
 def test_bios_and_sectors_of_4096_bytes() -> None:
-    found = find(
+    changes = (
         ('<bootloader flavor="grub2" install_type="efi"/>', ""),
         ('flags="esp"', 'flags="bios_grub"'),
         ('<fsinfo line="30" real_dev="/dev/vda1" mp="/boot/efi" fs="vfat"/>', ""),
-        ('"MiB">', '"MiB" sector="4096">'),
     )
+    found = find(*changes, ('"MiB">', '"MiB" sector="4096">'))
     assert [line.partition(",")[0] for line in found] == ["2: /dev/vda has sectors of 4096 bytes"]
+    assert find(*changes, ('"MiB">', '"MiB" sector="512">')) == []
 
 
 def test_what_is_worth_a_second_look() -> None:

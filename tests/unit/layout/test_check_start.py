@@ -22,7 +22,7 @@ from si.layout.model import (
 )
 
 GIB = 1024**3
-EFI = Bootloader("grub2", Firmware.EFI, source_line=1)
+EFI = Bootloader("grub2", Firmware.EFI, source_line=7)
 EXT4, VFAT = FilesystemType.EXT4, FilesystemType.VFAT
 
 
@@ -74,11 +74,32 @@ def test_an_esp_on_one_of_two_disks_is_warned_of() -> None:
     assert list(boot_warnings(both)) == []
 
 
-def test_an_esp_that_nothing_makes() -> None:
-    layout = Layout((disk("/dev/sda"), disk("/dev/sdb")), (ROOT,), EFI, (mirror("/dev/md2", 2),))
+def test_without_a_root_the_rest_is_checked_nevertheless() -> None:
+    legacy = Bootloader("grub2", Firmware.LEGACY, ("/dev/sda1",), source_line=7)
+    ((line, text),) = boot_problems(Layout((disk("/dev/sda"),), (), legacy))
+    assert (line, text) == (7, "<target> /dev/sda1 is a partition: name the whole disk")
+
+
+@pytest.mark.parametrize("loader", [EFI, None])
+def test_an_esp_that_nothing_makes(loader: Bootloader | None) -> None:
+    layout = Layout((disk("/dev/sda"), disk("/dev/sdb")), (ROOT,), loader, (mirror("/dev/md2", 2),))
     (found,) = boot_problems(layout)
-    assert found[0] == 1
+    assert found[0] == (1 if loader is None else 7)
     assert found[1].startswith("no <fsinfo> for the ESP /dev/sda1")
+
+
+def test_it_may_be_the_second_esp_that_is_mounted() -> None:
+    esp = Filesystem(20, "/dev/sdb1", "/boot/efi", VFAT)
+    layout = Layout(
+        (disk("/dev/sda"), disk("/dev/sdb")), (ROOT, esp), EFI, (mirror("/dev/md2", 2),)
+    )
+    assert list(boot_problems(layout)) == []
+
+
+def test_a_disk_of_data_needs_nothing_to_start_from() -> None:
+    disks = (disk("/dev/sda", esp=False, line=3), disk("/dev/sdb", esp=False, line=5))
+    root = Filesystem(10, "/dev/sdb2", "/", EXT4)
+    assert [line for line, _text in boot_problems(Layout(disks, (root,)))] == [5]
 
 
 def test_the_entry_that_is_started_anyway_is_not_warned_of() -> None:

@@ -125,6 +125,57 @@ def test_how_small_a_partition_may_become() -> None:
     assert least_sizes(large, Layout((large,), ())) == {1: 31}
 
 
+def test_a_bound_is_told_of_once() -> None:
+    low = Partition(1, Rest(), most=15 * MIB + 1, source_line=11)
+    assert told(Disk("/dev/sda", GPT, (low,))) == [
+        (11, "max=15728641B is less than what must fit into it: make it 16MiB at least")
+    ]
+    fixed = Partition(1, Fixed(MIB), most=1, source_line=11)
+    assert told(Disk("/dev/sda", GPT, (fixed,))) == [
+        (11, 'min and max need a size that varies: write size="*" or a percentage')
+    ]
+
+
+def test_gpt_goes_beyond_what_msdos_can_count() -> None:
+    large = part(1, Fixed(3 * 2**40))
+    assert told(Disk("/dev/sda", GPT, (large,))) == []
+    assert [line for line, _text in told(Disk("/dev/sda", MSDOS, (large,)))] == [11]
+
+
+def test_what_fits_on_no_disk() -> None:
+    row = (part(1, Percent(10_000)), part(2, Fixed(MIB)))
+    assert told(Disk("/dev/sda", GPT, row, source_line=7)) == [
+        (
+            7,
+            "/dev/sda: the partitions fit on no disk: leave less than 100 % or fixed sizes",
+        )
+    ]
+    inner = tuple(part(number, Fixed(50 * MIB), kind=LOGICAL) for number in (5, 6, 7))
+    extended = part(1, Fixed(100 * MIB), kind=EXTENDED)
+    assert told(Disk("/dev/sda", MSDOS, (extended, *inner))) == [
+        (17, "/dev/sda: the logical partitions do not fit into the extended one")
+    ]
+
+
+def test_a_share_of_too_small_a_disk_is_told_of_the_disk() -> None:
+    row = (part(1, Percent(100)), part(2, Fixed(MIB)))
+    ((line, text),) = told(Disk("/dev/sda", GPT, row, capacity=100 * MIB, source_line=7))
+    assert (line, text.partition(", but")[2]) == (
+        7,
+        ' the disk has 100MiB: make them smaller, or give the last one size="*"',
+    )
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_what_shrinks_is_told_beside_partitions_that_take_the_rest(count: int) -> None:
+    """Where two take it, which is told as a problem, no less."""
+    rest = tuple(part(number, Rest()) for number in range(1, count + 1))
+    inner = (part(5, Fixed(512 * MIB), kind=LOGICAL), part(6, Fixed(487 * MIB), kind=LOGICAL))
+    extended = part(3, Fixed(1000 * MIB), kind=EXTENDED)
+    found = table_warnings(Disk("/dev/sda", MSDOS, (extended, *rest, *inner)))
+    assert [line for line, _text in found] == [16]
+
+
 def test_the_first_partition_past_the_end_is_named() -> None:
     row = tuple(part(number, Fixed(100 * MIB)) for number in (1, 2, 3, 4))
     disk = Disk("/dev/sda", GPT, row, capacity=250 * MIB)

@@ -11,6 +11,8 @@ from si.layout.choose import choose_layout
 from si.layout.contradict import contradictions, with_capacities
 from si.layout.document import dump_layout, load_layout
 from si.layout.infer import infer_layout
+from si.layout.model import Disk, Filesystem, FilesystemType, LabelType, Layout, Partition, Rest
+from tests.unit.layout.stacked import mirrored
 from tests.unit.layout.test_infer import machine
 
 DOCUMENT = """<config>
@@ -85,6 +87,30 @@ def test_another_disk() -> None:
     )
 
 
+def test_partitions_of_another_table_are_not_compared() -> None:
+    disk = Disk("/dev/vda", LabelType.GPT, (Partition(9, Rest()),))
+    assert contradictions(Layout((disk,), ()), machine("debian-virtio-bios")) == (
+        "/dev/vda: label_type is gpt, the golden client's is dos",
+    )
+
+
+def test_a_disk_that_is_left_out() -> None:
+    facts = mirrored()
+    layout = infer_layout(facts)
+    first = dataclasses.replace(layout, disks=layout.disks[:1])
+    assert contradictions(first, facts) == (
+        "/dev/vdb: the golden client uses it (volumes), the document has no such disk",
+    )
+
+
+def test_every_file_system_is_compared() -> None:
+    facts = machine("debian-virtio-bios")
+    new = Filesystem(10, "/dev/vdz1", "/new", FilesystemType.EXT4)
+    other = Filesystem(20, "/dev/vda1", "/boot", FilesystemType.XFS)
+    layout = dataclasses.replace(infer_layout(facts), entries=(new, other))
+    assert contradictions(layout, facts) == ("/dev/vda1: fs is xfs, the golden client's is ext4",)
+
+
 def test_capacity_is_filled_in_where_it_fits() -> None:
     facts = machine("debian-virtio-bios")
     layout = with_capacities(load_layout(DOCUMENT, "f"), facts)
@@ -127,8 +153,9 @@ def test_without_a_document_the_facts_speak() -> None:
 
 
 def test_without_both() -> None:
-    with pytest.raises(LayoutNotFound):
+    with pytest.raises(LayoutNotFound) as caught:
         choose_layout(None, None, accept_contradictions=False)
+    assert "si-layout(5)" in str(caught.value.hint)
     assert choose_layout(None, ("x", DOCUMENT.encode()), accept_contradictions=False).layout
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -85,14 +86,39 @@ def test_the_classic_dialect_with_all_its_sloppiness() -> None:
 
 
 def test_bytes_and_declared_encodings() -> None:
-    text = CLASSIC.replace("some text", "größer").lstrip()
-    wanted = load_layout(CLASSIC, "f")
+    text = CLASSIC.replace("quoted", "größer").lstrip()
+    wanted = load_layout(text, "f")
+    assert Comment(40, '# a "größer"\tword') in wanted.entries
     assert load_layout(text.encode(), "f") == wanted
     latin = '<?xml version="1.0" encoding="ISO-8859-1"?>\n' + text
     assert load_layout(latin.encode("latin-1"), "f") == wanted
     assert load_layout(latin, "f") == wanted
     assert load_layout("\n\n  \n" + latin, "f") == wanted
     assert load_layout(latin.replace("ISO-8859-1", "UTF-16").encode("utf-16"), "f") == wanted
+
+
+def test_an_array_goes_by_both_its_paths(sound: str) -> None:
+    raid = '<raid><raid_disk name="/dev/md{}" raid_level="1" devices="/dev/vda1 /dev/vdb1"/></raid>'
+    disk = '<disk dev="/dev/vdb" label_type="msdos"><part num="1" size="*"/></disk>'
+    text = sound.replace("</disk>", f"</disk>{disk}{raid}").replace(
+        'real_dev="/dev/vda1"', 'real_dev="/dev/md{}"'
+    )
+    for name, used in (("0", "/0"), ("0", "0"), ("/0", "0"), ("/boot", "/boot")):
+        layout = load_layout(text.format(name, used), "f")
+        (array,) = layout.raids
+        assert layout.filesystem_on(array.device) == layout.mounted_at("/boot")
+
+
+def test_a_comment_hides_nothing(sound: str) -> None:
+    text = sound.replace("</config>", "<!-- x --><future/></config>")
+    _layout, problems, _warnings = read_layout(text, "f")
+    assert [str(problem) for problem in problems] == ["f:12: <config> has no element <future>"]
+
+
+def test_long_text_is_cut_where_it_is_told(sound: str) -> None:
+    text = sound.replace("</config>", "x" * 41 + "</config>")
+    _layout, (problem,), _warnings = read_layout(text, "f")
+    assert problem.message.startswith(f"bare text '{'x' * 40}'")
 
 
 def test_lines_stay_right_when_blanks_stand_before_the_declaration() -> None:
@@ -103,7 +129,14 @@ def test_lines_stay_right_when_blanks_stand_before_the_declaration() -> None:
 
 @pytest.mark.parametrize(
     ("written", "options"),
-    [("fat32", "-F 32"), ("fat16", "-F 16"), ("vfat", ""), ("fat", ""), ("msdos", "")],
+    [
+        ("fat32", "-F 32"),
+        ("fat12", "-F 12"),
+        ("fat16", "-F 16"),
+        ("vfat", ""),
+        ("fat", ""),
+        ("msdos", ""),
+    ],
 )
 def test_names_of_fat(written: str, options: str, sound: str) -> None:
     layout = load_layout(sound.replace('mp="/boot" fs="ext4"', f'mp="/boot" fs="{written}"'), "f")
@@ -254,11 +287,18 @@ PARAMETER = '<!DOCTYPE c [<!ENTITY % p SYSTEM "http://192.0.2.1/x.dtd"> %p;]><co
 
 
 @pytest.mark.parametrize("text", [BOMB, FILE, PARAMETER])
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
-def test_entities_are_refused(text: str, encoding: str) -> None:
+@pytest.mark.parametrize(
+    ("encoding", "line"),
+    # The last one is found by the parser, which does not say where.
+    [("utf-8", 3), ("utf-16", 3), ("utf-32", 1)],
+)
+def test_entities_are_refused(text: str, encoding: str, line: int) -> None:
+    text = f'<?xml version="1.0" encoding="{encoding}"?>\n\n{text}'
     with pytest.raises(DocumentInvalid) as caught:
         load_layout(text.encode(encoding), "f")
-    assert "entity declarations are refused" in str(caught.value.problems[0])
+    (problem,) = caught.value.problems
+    assert problem.line == line
+    assert problem.message == "entity declarations are refused: write the text itself"
 
 
 def test_malformed_xml_says_where() -> None:
@@ -269,11 +309,11 @@ def test_malformed_xml_says_where() -> None:
     assert problem.message.startswith("not well-formed XML: ")
 
 
-@pytest.mark.parametrize("text", ["", "   ", "no xml", b"\x00\x01\xff", "<config"])
+@pytest.mark.parametrize("text", ["", "   ", "no xml", b"\x00\x01\xff", "<config", "<c>\udcff"])
 def test_what_is_no_xml_at_all(text: str | bytes) -> None:
     with pytest.raises(DocumentInvalid) as caught:
         load_layout(text, "f")
-    assert "not well-formed XML" in str(caught.value.problems[0])
+    assert str(caught.value.problems[0]).startswith("f:1: not well-formed XML")
 
 
 def test_a_huge_document_is_not_parsed() -> None:
@@ -284,8 +324,16 @@ def test_a_huge_document_is_not_parsed() -> None:
 
 
 def test_deep_nesting_is_refused() -> None:
-    with pytest.raises(DocumentInvalid):
-        load_layout("<config>" + "<a>" * 5000 + "</a>" * 5000 + "</config>", "f")
+    with pytest.raises(DocumentInvalid) as caught:
+        load_layout("<config>" + "<a>" * 1000 + "</a>" * 1000 + "</config>", "f")
+    assert "Excessive depth" in str(caught.value.problems[0])
+
+
+def test_a_dtd_is_not_read(tmp_path: Path, sound: str) -> None:
+    dtd = tmp_path / "layout.dtd"
+    dtd.write_text("<!ELEMENT <<<")
+    text = f'<!DOCTYPE config SYSTEM "{dtd.as_uri()}">{sound}'
+    assert load_layout(text, "f") == load_layout(sound, "f")
 
 
 def test_the_error_counts_and_names_the_file() -> None:
@@ -293,6 +341,7 @@ def test_the_error_counts_and_names_the_file() -> None:
         load_layout("<config/>", "layouts/web.xml")
     assert caught.value.message == "2 problems in layouts/web.xml"
     assert caught.value.exit_code == 16
+    assert "si-layout(5)" in str(caught.value.hint)
 
 
 def test_nothing_is_a_layout_without_disks() -> None:

@@ -49,6 +49,23 @@ def test_what_fstab_does_not_mount_by(written: str) -> None:
     assert [text for text in told if text.endswith("is not kept: fstab will mount by UUID")]
 
 
+@pytest.mark.parametrize("key", ["PARTUUID", "PARTLABEL", "ID"])
+def test_what_is_not_made_is_mounted_by_anything(key: str) -> None:
+    for written in (f"{key}=x y", f"{key.lower()} = x y"):
+        found, _told = fsinfo(f'mount_dev="{written}" mp="/x" fs="ntfs" format="no"')
+        assert found == Mount(10, f"{key}=x y", "/x", "ntfs")
+
+
+def test_an_empty_name_is_none() -> None:
+    _found, told = data('fs="ext4" mount_dev="LABEL=&quot;&quot;"')
+    assert [text for text in told if "names nothing" in text]
+
+
+def test_a_slip_in_format_does_not_wipe() -> None:
+    _found, told = data('fs="ext4" format="on"')
+    assert 'format="on" is neither yes nor no' in told
+
+
 def test_a_label_beside_one_that_fstab_mounts_by() -> None:
     assert data('fs="ext4" mount_dev="LABEL=a" label="b"')[0].label is None
     assert data('fs="ext4" mount_dev="UUID=a" label="b"')[0].label == "b"
@@ -108,9 +125,9 @@ def test_beside_a_comment_nothing_counts(name: str) -> None:
 def test_subvolumes_are_read_and_nothing_else() -> None:
     found, told = fsinfo(
         'real_dev="/dev/a1" mp="/d" fs="btrfs"',
-        '<subvolume name="/@/x/" mp="/x" options="ro"/><subvolume name="@y"/><sub/><subvolume/>',
+        '<subvolume name="/@/X/" mp="/x" options="ro"/><subvolume name="@y"/><sub/><subvolume/>',
     )
     assert isinstance(found, Filesystem)
-    assert found.subvolumes == (Subvolume("@/x", "/x", "ro"), Subvolume("@y"))
+    assert found.subvolumes == (Subvolume("@/X", "/x", "ro"), Subvolume("@y"))
     assert "ignored: <fsinfo> holds <subvolume> only, not <sub>" in told
     assert '<subvolume> needs name="...", for example name="@home"' in told

@@ -183,24 +183,24 @@ def test_what_fits_nowhere() -> None:
 
 
 @pytest.mark.parametrize(
-    ("capacity_mib", "last"),
+    ("capacity_mib", "end", "shrunk"),
     [
-        (1103, (501, 1101)),  # fits
-        (1101, (501, 1100)),  # one MiB is missing
-        (1052, (501, 1051)),  # 50 of 600 and of 1052
-        (1001, (501, 1000)),  # 101 missing: just more than a tenth of 1000 would be refused
+        (1103, 1101, {}),  # fits
+        (1102, 1101, {}),
+        (1101, 1100, {2: 1}),
+        (1052, 1051, {2: 50}),
+        (1002, 1001, {2: 100}),  # a tenth of the disk
+        (1001, 1101, {}),  # more than that
     ],
 )
-def test_the_last_partition_shrinks_a_little(capacity_mib: int, last: tuple[int, int]) -> None:
+def test_the_last_partition_shrinks_a_little(
+    capacity_mib: int, end: int, shrunk: dict[int, int]
+) -> None:
     geometry = place(row(mib(500), mib(600), capacity=capacity_mib * MIB))
-    missing = max(0, 1101 - (capacity_mib - 1))
-    if missing > (capacity_mib - 1) // 10:
-        assert geometry.shrunk_mib == {}
-        return
-    assert placed(geometry, capacity_mib * MIB)[2] == last
-    assert geometry.shrunk_mib == ({2: missing} if missing else {})
+    assert geometry.shrunk_mib == shrunk
+    assert placed(geometry, capacity_mib * MIB)[2] == (501, end)
     # A larger disk leaves it as it is: the size was written, only that disk was too small for it.
-    assert placed(geometry, 10**12)[2] == last
+    assert placed(geometry, 10**12)[2] == (501, end)
 
 
 def test_it_shrinks_to_half_at_most() -> None:
@@ -213,6 +213,15 @@ def test_it_shrinks_to_half_at_most() -> None:
 def test_nothing_shrinks_where_something_can_give() -> None:
     disk = row(Rest(), mib(600), capacity=500 * MIB)
     assert place(disk).shrunk_mib == {}
+    disk = row(Percent(3000), mib(1050), capacity=1000 * MIB)
+    assert place(disk).shrunk_mib == {}
+
+
+def test_an_extended_partition_may_be_empty() -> None:
+    disk = row(mib(50), capacity=100 * MIB)
+    extended = dataclasses.replace(disk.partitions[0], kind=PartitionKind.EXTENDED)
+    empty = dataclasses.replace(disk, partitions=(extended,))
+    assert placed(place(empty), 100 * MIB) == {1: (1, 51)}
 
 
 def test_alignment_by_hand() -> None:
@@ -228,14 +237,17 @@ def test_alignment_by_hand() -> None:
     }
 
 
-def test_what_fits_on_a_disk_fits_on_every_larger_one() -> None:
+@pytest.mark.parametrize("last", [Rest(), mib(100)])
+def test_what_fits_on_a_disk_fits_on_every_larger_one(last: Rest | Fixed) -> None:
     """Several shares may take a step more at once, on a disk that has one step more."""
-    geometry = place(row(*[Percent(3000)] * 3, Rest(), alignment=64 * MIB))
+    geometry = place(row(*[Percent(3000)] * 3, last, alignment=64 * MIB))
     needed = smallest_disk(geometry, {4: 100})
     assert needed is not None
     for larger in range(0, 4096, 16):
-        start, stop = placed(geometry, needed + larger * MIB)[4]
+        size = needed + larger * MIB
+        start, stop = placed(geometry, size)[4]
         assert stop - start >= 100
+        assert stop <= end_mib(geometry.disk, size)
 
 
 def test_an_extended_partition_may_end_beside_a_step() -> None:

@@ -128,6 +128,8 @@ def test_gpt_without_udev() -> None:
         ("/dev/nvme0n1p2", "/boot"),
         ("/dev/nvme0n1p3", "swap"),  # active, but in no fstab
     ]
+    swap = layout.filesystems[2]
+    assert (swap.options, swap.dump, swap.fsck_pass) == ("defaults", 0, 0)
 
 
 def test_uefi() -> None:

@@ -109,6 +109,15 @@ def test_a_volume_of_another_kind_is_told() -> None:
     )
 
 
+def test_a_volume_that_cannot_be_made_is_told() -> None:
+    facts = with_lsblk(mirrored(), {"/dev/mapper/vg--sys-root": {"fstype": "bcachefs"}})
+    with pytest.raises(DocumentInvalid) as caught:
+        infer_layout(facts)
+    assert [str(problem) for problem in caught.value.problems] == [
+        "facts of golden:0: /dev/vg-sys/root (/) is bcachefs, which is not supported yet"
+    ]
+
+
 def test_thin_volumes() -> None:
     facts = mirrored()
     root, swap = facts.layers.lvs
@@ -163,6 +172,11 @@ def test_levels_by_what_lsblk_calls_them(kind: str, level: RaidLevel) -> None:
     assert levels == {"/dev/md0": level, "/dev/md1": RaidLevel.MIRROR}
 
 
+@pytest.mark.parametrize("kind", ["linear", "md", *(f"raid{level}" for level in "01456"), "raid10"])
+def test_arrays_of_every_kind_can_be_inferred(kind: str) -> None:
+    assert infer_layout(with_lsblk(mirrored(), {"/dev/md0": {"type": kind}})).raids
+
+
 @pytest.mark.parametrize(
     ("free", "grows"), [(3 * GIB // 20 - 1, True), (3 * GIB // 20, False), (0, True)]
 )
@@ -172,16 +186,53 @@ def test_what_counts_as_given_out(free: int, grows: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "extent"), [("4194304", None), ("8388608", 8388608), ("8388608.00", 8388608)]
+    ("text", "extent"),
+    [("4194304", None), ("8388608", 8388608), ("8388608.00", 8388608), ("x", None)],
 )
 def test_extents_of_another_size_are_kept(text: str, extent: int | None) -> None:
     (group,) = infer_layout(with_group(mirrored(), vg_extent_size=text)).volume_groups
     assert group.extent == extent
 
 
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("1024", 1024), ("1024.00", 1024), ("0", 512), ("", 512), ("-1", 512), ("9" * 20, 512)],
+)
+def test_sizes_of_volumes(text: str, size: int) -> None:
+    root, swap = mirrored().layers.lvs
+    facts = with_layers(mirrored(), lvs=[root, {**swap, "lv_size": text}])
+    assert infer_layout(facts).volume_groups[0].volumes[1].size == Fixed(size)
+
+
+def test_stripes_become_linear() -> None:
+    lvs = [{**row, "segtype": "striped"} for row in mirrored().layers.lvs]
+    assert infer_layout(with_layers(mirrored(), lvs=lvs)) == infer_layout(mirrored())
+
+
+def test_a_group_without_volumes_is_left_out() -> None:
+    (row,) = mirrored().layers.vgs
+    facts = with_layers(mirrored(), vgs=[{**row, "vg_name": "idle"}, row])
+    assert infer_layout(facts).volume_groups == infer_layout(mirrored()).volume_groups
+
+
+def test_lsblk_of_old_knows_names_only() -> None:
+    facts = mirrored()
+    plain = ("/dev/vda", "/dev/vdb", "/dev/md0", "/dev/md1")
+    paths = [*plain, *(f"{disk}{number}" for disk in plain[:2] for number in (1, 2, 3))]
+    assert infer_layout(with_lsblk(facts, {path: {"path": None} for path in paths})) == (
+        infer_layout(facts)
+    )
+
+
 def test_the_largest_volume_takes_the_rest_unless_it_is_swap() -> None:
     facts = mirrored()
     root, swap = facts.layers.lvs
+    data = {**root, "lv_name": "data", "lv_size": str(2 * GIB + 512)}
+    (group,) = infer_layout(with_layers(facts, lvs=[root, swap, data])).volume_groups
+    assert [type(volume.size) for volume in group.volumes] == [Fixed, Fixed, Rest]
+    thin = {**root, "segtype": "thin", "pool_lv": "elsewhere"}
+    (group,) = infer_layout(with_layers(facts, lvs=[thin])).volume_groups
+    assert group.volumes == (LogicalVolume("root", Fixed(2 * GIB), thin_pool="elsewhere"),)
     facts = with_layers(facts, lvs=[root, {**swap, "lv_size": str(3 * GIB)}])
     assert [type(volume.size) for volume in infer_layout(facts).volume_groups[0].volumes] == [
         Rest,
@@ -190,11 +241,6 @@ def test_the_largest_volume_takes_the_rest_unless_it_is_swap() -> None:
     only = with_layers(facts, lvs=[swap])
     (group,) = infer_layers(only, take_inventory(only)).groups
     assert group.volumes == (LogicalVolume("swap", Rest()),)
-
-
-def test_a_group_without_volumes_is_left_out() -> None:
-    facts = with_layers(mirrored(), lvs=[])
-    assert infer_layers(facts, take_inventory(facts)).groups == ()
 
 
 def test_a_container_that_is_in_no_crypttab() -> None:

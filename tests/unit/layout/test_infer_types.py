@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from typing import Any
 
 import pytest
 
 from si.client.record import Facts
 from si.layout.infer import infer_layout
-from si.layout.model import Filesystem, FilesystemType, Flag, PartitionKind
+from si.layout.model import Filesystem, FilesystemType, Fixed, Flag, PartitionKind, Rest
 from tests.unit.layout.test_infer import machine, with_lsblk
 
 
-def with_type(facts: Facts, node: str, **fields: str) -> Facts:
+def with_type(facts: Facts, path: str, **fields: Any) -> Facts:
     """The facts with fields of one partition in sfdisk's table changed."""
     tables = json.loads(json.dumps(facts.sfdisk))
     for table in tables.values():
         for found in table["partitiontable"]["partitions"]:
-            if found["node"] == node:
+            if found["node"] == path:
                 found.update(fields)
     return dataclasses.replace(facts, sfdisk=tables)
 
@@ -29,6 +30,7 @@ def with_type(facts: Facts, node: str, **fields: str) -> Facts:
         ("83", (), None),
         ("ef", (Flag.ESP,), None),
         ("EF", (Flag.ESP,), None),
+        ("0xEF", (Flag.ESP,), None),
         ("41", (Flag.PREP,), None),
         ("fd", (Flag.RAID,), None),
         ("8e", (Flag.LVM,), None),
@@ -71,6 +73,50 @@ def test_what_swap_and_vfat_get_anyway_is_not_written() -> None:
         facts = with_lsblk(vfat, {"/dev/vda1": {"fsver": fsver}})
         facts = with_type(facts, "/dev/vda1", type=type_id)
         assert infer_layout(facts).disks[0].partitions[0].type_id == kept
+
+
+def test_vfat_on_gpt_is_basic_data_anyway() -> None:
+    facts = with_lsblk(machine("nvme-gpt-bios"), {"/dev/nvme0n1p2": {"fstype": "vfat"}})
+    usual = "EBD0A0A2-B9E5-4433-87C0-68B6B72699C7"
+    facts = with_type(facts, "/dev/nvme0n1p2", type=usual)
+    assert infer_layout(facts).disks[0].partitions[1].type_id is None
+
+
+def test_the_fourth_partition_of_msdos_is_primary() -> None:
+    facts = with_type(machine("debian-virtio-bios"), "/dev/vda3", node="/dev/vda4")
+    part = infer_layout(facts).disks[0].partitions[2]
+    assert (part.number, part.kind) == (4, PartitionKind.PRIMARY)
+
+
+def without(facts: Facts, *numbers: str) -> Facts:
+    """The facts without some partitions of the first disk."""
+    (path, table), *_others = facts.sfdisk.items()
+    partitions = table["partitiontable"]["partitions"]
+    left = [found for found in partitions if found["node"][-1] not in numbers]
+    changed = {"partitiontable": {**table["partitiontable"], "partitions": left}}
+    return dataclasses.replace(facts, sfdisk={**facts.sfdisk, path: changed})
+
+
+@pytest.mark.parametrize(
+    ("removed", "growing"),
+    [("", [3, 7]), ("567", [2]), ("7", [3, 6]), ("123", [7])],
+)
+def test_what_grows_is_the_last_that_can(removed: str, growing: list[int]) -> None:
+    """The extended partition, where it is the last one and holds something."""
+    (disk,) = infer_layout(without(machine("sata-logical-bios"), *removed)).disks
+    assert [part.number for part in disk.partitions if isinstance(part.size, Rest)] == growing
+
+
+def test_a_size_that_is_none_is_a_sector() -> None:
+    facts = with_lsblk(machine("debian-virtio-bios"), {"/dev/vda1": {"size": None}})
+    facts = with_type(facts, "/dev/vda1", size=0)
+    assert infer_layout(facts).disks[0].partitions[0].size == Fixed(512)
+
+
+@pytest.mark.parametrize(("found", "sector"), [(512, None), (4096, 4096)])
+def test_sectors_of_another_size_are_kept(found: int, sector: int | None) -> None:
+    facts = with_lsblk(machine("debian-virtio-bios"), {"/dev/vda": {"log-sec": found}})
+    assert infer_layout(facts).disks[0].sector == sector
 
 
 @pytest.mark.parametrize("type_id", ["5", "f", "F", "85"])

@@ -24,45 +24,52 @@ GPT = """<config format="1">
 </config>
 """
 RAID = '<raid><raid_disk name="/dev/md0" raid_level="1" devices="/dev/vda3 /dev/vda4"/></raid>'
+ESP = '<bootloader flavor="{}" install_type="efi"/>'
+ESP_LINE = '<fsinfo line="20" real_dev="/dev/vda3" mp="/boot/efi" fs="vfat"/>'
+POOL = '<lvm_group name="v" devices="/dev/vda4"><lv name="a" size="64MiB" type="thin-pool"/>'
 CASES = {
-    Feature.RAID: (RAID, ""),
-    Feature.LVM: (
+    "UEFI": (ESP.format("grub2"), ESP_LINE),
+    "systemd-boot": (ESP.format("systemd"), ESP_LINE),
+    "a thin pool": (f"<lvm>{POOL}</lvm_group></lvm>", ""),
+    "software RAID": (RAID, ""),
+    "LVM": (
         '<lvm><lvm_group name="v" devices="/dev/vda3"><lv name="a" size="*"/></lvm_group></lvm>',
         "",
     ),
-    Feature.CRYPT: ('<crypt name="c" dev="/dev/vda3"/>', ""),
-    Feature.BTRFS: ("", '<fsinfo line="20" real_dev="/dev/vda3" mp="/srv" fs="btrfs"/>'),
+    "encryption": ('<crypt name="c" dev="/dev/vda3"/>', ""),
+    "btrfs": ("", '<fsinfo line="20" real_dev="/dev/vda3" mp="/srv" fs="btrfs"/>'),
 }
 
 
 @pytest.mark.parametrize("feature", CASES)
-def test_it_is_told_by_name(feature: Feature, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pending, "PENDING", frozenset((feature,)))
+def test_it_is_told_by_name(feature: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pending, "PENDING", frozenset((Feature(feature),)))
     section, line = CASES[feature]
-    layout, problems, warnings = read_layout(GPT.format(section=section, line=line), "f")
+    document = GPT.format(section=section, line=line)
+    if line == ESP_LINE:
+        document = document.replace('num="3" size="1000"', 'num="3" size="1000" flags="esp"')
+    layout, problems, warnings = read_layout(document, "f")
     assert problems == ()
     text = f"{feature} is not supported yet: no master script can be made of it"
     assert text in [warning.message for warning in warnings]
     with pytest.raises(DocumentInvalid) as caught:
         plan(layout, file="f")
-    assert [(problem.message, problem.line > 1) for problem in caught.value.problems] == [
-        (text, True)
+    assert [str(problem) for problem in caught.value.problems] == [
+        f"f:{9 if section else 11}: {text}"
     ]
 
 
 @pytest.mark.parametrize(
     ("change", "feature"),
     [
-        (('label_type="gpt"', 'label_type="gpt" alignment="4MiB"'), Feature.ALIGNMENT),
-        (('size="*"', 'size="*" max="9GiB"'), Feature.MOST),
-        (('num="5"', 'num="5" keep="yes"'), Feature.KEEP),
-        (('unit_of_measurement="MiB"', 'unit_of_measurement="MiB" keep="yes"'), Feature.KEEP),
+        (('label_type="gpt"', 'label_type="gpt" alignment="4MiB"'), "alignment"),
+        (('size="*"', 'size="*" max="9GiB"'), "max"),
+        (('num="5"', 'num="5" keep="yes"'), "keep"),
+        (('unit_of_measurement="MiB"', 'unit_of_measurement="MiB" keep="yes"'), "keep"),
     ],
 )
-def test_attributes(
-    change: tuple[str, str], feature: Feature, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(pending, "PENDING", frozenset((feature,)))
+def test_attributes(change: tuple[str, str], feature: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pending, "PENDING", frozenset((Feature(feature),)))
     _layout, _problems, warnings = read_layout(
         GPT.format(section="", line="").replace(*change), "f"
     )
@@ -70,12 +77,20 @@ def test_attributes(
 
 
 def test_a_disk_by_rule(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pending, "PENDING", frozenset((Feature.RULE,)))
+    monkeypatch.setattr(pending, "PENDING", frozenset((Feature("a disk chosen by rule"),)))
     text = GPT.format(section="", line="").replace('"/dev/vda"', '"/dev/si/s" choose="smallest"')
     layout, problems, warnings = read_layout(text.replace("/dev/vda", "/dev/si/s-part"), "f")
     assert problems == ()
     assert [warning.line for warning in warnings] == [2]
     assert layout.partition_paths().keys() >= {"/dev/si/s-part2"}
+
+
+def test_uefi_without_a_line_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pending, "PENDING", frozenset((Feature("UEFI"),)))
+    document = GPT.format(section="", line=ESP_LINE).replace('num="3"', 'num="3" flags="esp"')
+    _layout, problems, warnings = read_layout(document, "f")
+    assert problems == ()
+    assert [warning.line for warning in warnings] == [1]
 
 
 def test_a_plain_layout_waits_for_nothing() -> None:

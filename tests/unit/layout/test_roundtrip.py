@@ -10,12 +10,44 @@ from lxml import etree
 
 from si.layout.check import check_layout
 from si.layout.document import dump_layout, load_layout, read_layout
-from si.layout.model import Layout
+from si.layout.model import (
+    MIB,
+    Bootloader,
+    Disk,
+    Filesystem,
+    FilesystemType,
+    Firmware,
+    Fixed,
+    Flag,
+    LabelType,
+    Layout,
+    Partition,
+)
 from tests.unit.layout.strategies import layouts
 
 SCHEMAS = Path(__file__).parents[3] / "schemas"
 SCHEMA = etree.XMLSchema(etree.parse(SCHEMAS / "layout.xsd"))
 EXAMPLES = sorted((SCHEMAS / "examples").glob("*.xml"))
+
+
+def test_a_document_is_made_to_be_read() -> None:
+    boot = Partition(1, Fixed(256 * MIB), flags=(Flag.BOOT, Flag.LBA))
+    disk = Disk("/dev/sda", LabelType.MSDOS, (boot, Partition(2, Fixed(256 * MIB + 512))))
+    root = Filesystem(10, "/dev/sda2", "/", FilesystemType.EXT4)
+    loader = Bootloader("grub2", Firmware.LEGACY, ("/dev/sda",), "2", 5)
+    assert dump_layout(Layout((disk,), (root,), loader)) == (
+        """<config format="1">
+  <disk dev="/dev/sda" label_type="msdos" unit_of_measurement="MiB">
+    <part num="1" size="256" p_type="primary" flags="boot,lba"/>
+    <part num="2" size="268435968B" p_type="primary"/>
+  </disk>
+  <bootloader flavor="grub2" install_type="legacy" default_entry="2" timeout="5">
+    <target dev="/dev/sda"/>
+  </bootloader>
+  <fsinfo line="10" real_dev="/dev/sda2" mp="/" fs="ext4" options="defaults" dump="0" pass="0"/>
+</config>
+"""
+    )
 
 
 @settings(max_examples=50, deadline=None)

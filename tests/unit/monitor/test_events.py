@@ -22,7 +22,7 @@ from si.monitor.events import (
     client_state,
     read_events,
 )
-from si.monitor.overview import escape_controls, look, render_table
+from si.monitor.overview import look, render_table
 from si.monitor.state import Event, Phase, State
 from si.monitor.unknown import note_unknown, read_unknown
 
@@ -163,9 +163,3 @@ def test_it_is_said_when_no_attempts_are_left(settings: Settings) -> None:
     assert "no attempts left, it boots its own disk" in render_table(look(settings, now=T0))
     append_event(settings, "web1", Event(T0 + timedelta(seconds=600), Phase.WRITTEN))
     assert "no attempts" not in render_table(look(settings, now=T0))
-
-
-def test_a_console_cannot_drive_a_terminal() -> None:
-    raw = b"ok\tcol\r\n\x1b]0;evil\x07\x9b2J\xff\r\n"
-    assert escape_controls(raw) == "ok\tcol\n\\x1b]0;evil\\x07\\x9b2J\\xff\n"
-    assert escape_controls("\x9b".encode()) == "\\x9b"

@@ -22,6 +22,7 @@ from si.script.store import install_script, make_script, write_script
 
 ROOT = Path(__file__).parents[3]
 EXAMPLE = ROOT / "schemas/examples/virtio-boot.xml"
+KEEP = ROOT / "schemas/examples/keep.xml"
 MACHINE = ROOT / "tests/machines/debian-virtio-bios.json"
 MIB = 1024 * 1024
 
@@ -121,6 +122,24 @@ def test_a_disk_must_hold_the_image() -> None:
         assert needed == (1 + least + 512 + 1) * MIB
         text = make_master(layout, image="web", layout_name="x", content=measured)
         assert f", which must have {needed // MIB} MiB at least;" in text
+        assert f"\ncheck_disk /dev/sda {needed}\n" in text
+
+
+def test_what_stands_on_a_kept_disk_must_hold_its_part_of_the_image() -> None:
+    text = KEEP.read_text().replace('num="2" size="1500"', 'num="2" size="*"')
+    text = text.replace('num="4" size="*" keep', 'num="4" size="500" keep')
+    steps = plan(load_layout(text, "f"), content={"/": 1000 * MIB})
+    assert Call("check_kept_disk", ("/dev/vda", "gpt", "1=1", "2=1164-", "3=200", "4=500")) in steps
+
+
+def test_what_is_lost_and_what_is_kept_is_told_first() -> None:
+    text = KEEP.read_text().replace('"MiB" keep="yes"', '"MiB"')
+    told = master(load_layout(text.replace('mp="/home"', 'mp="/home" format="no"'), "f"))
+    lost, _keeps, kept = told.partition("# KEEPS\n")
+    assert "#   /dev/vda2  ext4 /, of a disk whose table is kept\n" in lost
+    assert "#   /dev/vdb, which must have " in lost
+    assert '#     /dev/vdb5  ext4 /srv/old (format="no" keeps nothing: it is wiped)\n' in lost
+    assert kept.startswith("#   /dev/vda: the gpt table\n#     /dev/vda4  ext4 /home\n")
 
 
 def test_a_partition_must_hold_its_part_of_the_image(layout: Layout) -> None:
@@ -130,11 +149,12 @@ def test_a_partition_must_hold_its_part_of_the_image(layout: Layout) -> None:
         content = {"/": 2_500_000_001, "/boot": 256 * MIB + 1, "swap": 2**50, "/tmp": 2**50}
         make_master(layout, image="web", layout_name="web.xml", content=content)
     assert [str(problem) for problem in caught.value.problems] == [
-        "web.xml:5: /dev/vda2 has 2500MB, but what the image holds in / takes 2385 MiB: "
-        "make it larger",
-        "web.xml:4: /dev/vda1 has 256MiB, but what the image holds in /boot takes 257 MiB: "
-        "make it larger",
+        "web.xml:5: /dev/vda2 has 2500MB, but what comes into / takes 2385 MiB: make it larger",
+        "web.xml:4: /dev/vda1 has 256MiB, but what comes into /boot takes 257 MiB: make it larger",
     ]
+    with pytest.raises(DocumentInvalid) as caught:
+        plan(layout, content=content)
+    assert {problem.file for problem in caught.value.problems} == {"layout"}
 
 
 @pytest.mark.parametrize(
@@ -231,6 +251,35 @@ def test_what_the_image_holds_is_measured(tmp_path: Path) -> None:
     )
     assert "made by si-getimage of plain.xml" in text
     assert f" {1 + 66 + 512 + 1} MiB at least" in text
+
+
+def test_systemd_boot_has_room_for_the_kernels(tmp_path: Path) -> None:
+    settings = default_settings(tmp_path)
+    boot = settings.images / "web/boot"
+    (boot / "efi/debian").mkdir(parents=True)
+    (boot / "vmlinuz-6.1").write_bytes(b"k" * 4 * MIB)
+    (boot / "initrd.img-6.1").write_bytes(b"i" * 4 * MIB)
+    # That of the golden client, which the new one replaces.
+    (boot / "efi/debian/linux").write_bytes(b"k" * 4 * MIB)
+    text = (ROOT / "schemas/examples/systemd-boot.xml").read_text()
+    assert text.count('num="1" size="512"') == 1
+    for size, loader, fits in (
+        ("8MiB", "systemd", True),
+        ("7MiB", "systemd", False),
+        ("7MiB", "grub2", True),
+    ):
+        document = tmp_path / "web.xml"
+        changed = text.replace('num="1" size="512"', f'num="1" size="{size}"')
+        document.write_text(changed.replace('flavor="systemd"', f'flavor="{loader}"'))
+        if fits:
+            make_script(settings, "web", layout_file=document)
+            continue
+        with pytest.raises(DocumentInvalid) as caught:
+            make_script(settings, "web", layout_file=document)
+        (problem,) = caught.value.problems
+        assert problem.message == (
+            "/dev/vda1 has 7MiB, but what comes into /boot/efi takes 8 MiB: make it larger"
+        )
 
 
 def test_a_disk_that_fails_leaves_the_script_that_stood(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from si.layout.document import load_layout
 from si.layout.model import Layout
 from si.script.identifiers import Identifier, IdentifierKind, identifiers
@@ -21,15 +23,19 @@ def load(*changes: tuple[str, str]) -> Layout:
     return load_layout(text, "f")
 
 
-def test_it_is_made_and_filled_after_grub_is_installed() -> None:
-    layout = load()
+@pytest.mark.parametrize(
+    ("flavor", "installs"),
+    [("grub2", "install_grub_uefi /a "), ("systemd", "install_systemd_boot /a ")],
+)
+def test_it_is_made_and_filled_after_the_loader_is_installed(flavor: str, installs: str) -> None:
+    layout = load(('flavor="grub2"', f'flavor="{flavor}"'))
     assert Identifier("UUID_esp_vdb1", IdentifierKind.VFAT_ID) in identifiers(layout)
     lines = render_steps(plan(layout)).splitlines()
     made = 'mkfs.vfat -F 32 -i "${UUID_esp_vdb1%-*}${UUID_esp_vdb1#*-}" /dev/vdb1'
-    assert lines.index(made) < lines.index("install_grub_uefi /a /boot/efi")
-    assert lines[lines.index("install_grub_uefi /a /boot/efi") + 1] == (
-        "copy_esp /a/boot/efi /dev/vdb1"
-    )
+    (installed,) = (number for number, line in enumerate(lines) if line.startswith(installs))
+    assert lines.index(made) < installed
+    assert lines[installed].endswith(" /boot/efi")
+    assert lines[installed + 1] == "copy_esp /a/boot/efi /dev/vdb1"
 
 
 def test_one_that_is_mounted_needs_no_copy() -> None:

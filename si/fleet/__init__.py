@@ -1,0 +1,1 @@
+"""Many running clients at once, over ssh: commands, copies, audits, updates by batches."""
