@@ -60,8 +60,7 @@ def plan_changes(
     of them that are no directory here, and so must be made where the image has something in them.
     Raises ManifestInvalid.
     """
-    planner = _Planner(reader, differences, protection, overlaid - absent)
-    planner.absent = absent
+    planner = _Planner(reader, differences, protection, overlaid, absent)
     for path, line in reader.entries():
         planner.look_at(path, line)
     return planner.finish()
@@ -103,12 +102,13 @@ class _Planner:
         differences: Mapping[bytes, Difference],
         protection: Protection,
         overlaid: frozenset[bytes],
+        absent: frozenset[bytes],
     ) -> None:
         self._reader = reader
         self._differences = differences
         self._protection = protection
         self._overlaid = overlaid
-        self.absent: frozenset[bytes] = frozenset()
+        self._absent = absent
         self._changes: list[Change] = []
         self._touched = {_parent(path) for path, one in differences.items() if _is_extra(one)}
         self._folders: dict[bytes, bytes] = {}
@@ -126,7 +126,7 @@ class _Planner:
         is_first = path in self._reader.first_names
         is_new = bool(self._new) and path.startswith(self._new + b"/")
         difference = self._differences.get(path)
-        if path in self.absent and line.startswith(b"d "):
+        if path in self._absent and line.startswith(b"d "):
             difference = Difference(path, True, (MISSING,))
         if not (is_new or is_first or difference or line.startswith(b"h ")):
             return
@@ -149,8 +149,7 @@ class _Planner:
         found = [path for path in self._touched if path in self._folders]
         folders = (self._reader.read(self._folders[path]) for path in sorted(found))
         extra = tuple(one for one in self._differences.values() if _is_extra(one))
-        overlaid = self._overlaid | self.absent
-        kept = tuple(folder for folder in folders if folder.path not in overlaid)
+        kept = tuple(folder for folder in folders if folder.path not in self._overlaid)
         return Work(tuple(self._changes), kept, extra)
 
     def _further_name(self, record: Record, difference: Difference | None, *, is_new: bool) -> None:
@@ -205,7 +204,8 @@ class _Planner:
 
     def _is_left_alone(self, record: Record, *, is_new: bool) -> bool:
         path = record.path
-        if path in self._overlaid or path.startswith(self._left):
+        is_overlaid = path in self._overlaid and path not in self._absent
+        if is_overlaid or path.startswith(self._left):
             return True
         if not is_new:
             # What differs has been asked already; of the others only names of one file come here.

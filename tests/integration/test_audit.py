@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -331,18 +330,3 @@ def test_refusals(program: Program, client: Path, tmp_path: Path) -> None:
     put(key, "ssh-ed25519 AAAA of another site\n")
     assert audit(program, client).code == 61
     assert audit(program, tmp_path / "nothing").code == 10
-
-
-def test_nobody_reads_on(program: Program, client: Path) -> None:
-    """`si-audit | head`."""
-    for file in (client / "usr").glob("d*/f*"):
-        os.utime(file, (OLD, OLD))
-    reader, writer = os.pipe()
-    os.close(reader)
-    done = subprocess.run(
-        [sys.executable, "-IB", program.file, "audit", "--root", client],
-        stdout=writer,
-        stderr=subprocess.PIPE,
-    )
-    os.close(writer)
-    assert (done.returncode, done.stderr) == (141, b"")
