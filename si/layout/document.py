@@ -80,8 +80,7 @@ def parse_xml(text: str | bytes, file: str) -> etree._Element:
     try:
         root = etree.fromstring(_declaration_first(data), parser)
     except etree.XMLSyntaxError as error:
-        line = error.position[0] or 1
-        raise _refusal(file, line, f"not well-formed XML: {error.msg}") from error
+        raise _refusal(file, error.position[0], f"not well-formed XML: {error.msg}") from error
     subset: Any = root.getroottree().docinfo.internalDTD
     if subset is not None and any(True for _ in subset.iterentities()):
         raise _refusal(file, 1, "entity declarations are refused: write the text itself")
@@ -100,7 +99,7 @@ def _refuse_entities(data: bytes, file: str) -> None:
         text = data.decode(encoding, "replace")
         found = _ENTITY.search(text)
         if found is not None:
-            line = text.count("\n", 0, found.start()) + 1
+            line = text[: found.start()].count("\n") + 1
             raise _refusal(file, line, "entity declarations are refused: write the text itself")
 
 

@@ -83,8 +83,8 @@ class Attributes:
         value = self.text(name)
         if value is None:
             return None
-        number = int(value) if _NUMBER.fullmatch(value) else -1
-        if least <= number and (most is None or number <= most):
+        number = int(value) if _NUMBER.fullmatch(value) else None
+        if number is not None and least <= number and (most is None or number <= most):
             return number
         self.problem(f'{name}="{value}" is no whole number of at least {least}')
         return None

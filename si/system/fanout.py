@@ -234,7 +234,9 @@ class _Streams(StreamClient):  # type: ignore[misc]
         super()._close(abort, timeout)
 
     def _flush_read(self, sname: str) -> None:
-        while sname != _EXIT and self._capture.read(sname):
+        if sname == _EXIT or self._capture.is_abandoned:
+            return
+        while self._capture.read(sname):
             pass
 
 

@@ -104,6 +104,15 @@ class Farm:
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )  # fmt: skip
 
+    def ssh_processes(self) -> list[str]:
+        """Process ids of this server's ssh."""
+        wanted = os.fsencode(self.root / "etc/systemimager/ssh_config")
+        return [
+            folder.name
+            for folder in Path("/proc").glob("[0-9]*")
+            if (words := _words_of(folder))[:1] == [b"ssh"] and wanted in words
+        ]
+
     def add(self, count: int, *, more: str = "") -> None:
         """Make `count` clients and start their sshds. more: `NAME=VALUE`, with {name} in it."""
         for number in range(1, count + 1):
@@ -199,3 +208,10 @@ def answers(address: str, port: int) -> bool:
     with socket.socket() as probe:
         probe.settimeout(1)
         return probe.connect_ex((address, port)) == 0
+
+
+def _words_of(process: Path) -> list[bytes]:
+    try:
+        return (process / "cmdline").read_bytes().split(b"\0")
+    except OSError:  # it has just ended
+        return []

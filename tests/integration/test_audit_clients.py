@@ -40,9 +40,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Farm]:
         for name in ("web1", "web2", "web3", "web6"):
             tree = made[name].folder / "tree"
             install(made, tree, "web1" if name == "web6" else name)
-            made[name].program(
-                "si-audit", f'exec {sys.executable} -IB {program} audit --root {tree} "$@"'
-            )
+            for command in ("audit", "updateclient"):
+                text = f'exec {sys.executable} -IB {program} {command} --root {tree} "$@"'
+                made[name].program(f"si-{command}", text)
         (made["web3"].folder / "tree/etc/passwd").chmod(0o600)
         (made["web3"].folder / "tree/usr/d1/f001").write_bytes(b"drift")
         made.switch_off("web4")
@@ -134,3 +134,18 @@ def test_a_client_still_audits_itself(site: Farm) -> None:
     assert (done.returncode, told["client"], told["version"]) == (0, "web1", 1)
     assert told["summary"]["differ"] == 0
     assert "differences" not in told
+
+
+def test_a_push_makes_it_clean_again(site: Farm) -> None:
+    tree = site["web2"].folder / "tree"
+    (tree / "etc/passwd").write_text("gone astray\n")
+    (tree / "usr/extra").mkdir()
+    assert rows(site, "--clients", "web2")["web2"]["state"] == "drift"
+    would = site.si("pushupdate", "--clients", "web2", "--dry-run")
+    assert (would.returncode, "web2: would change: " in would.stdout) == (4, True), would.stderr
+    done = site.si(
+        "pushupdate", "--clients", "web2", "--yes", "--check", "si-audit", "--no-bootloader"
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.startswith("web2: done: ")
+    assert rows(site, "--clients", "web2")["web2"]["state"] == "clean"

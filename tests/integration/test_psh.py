@@ -126,21 +126,4 @@ def test_interrupted_it_shows_what_there_is(own: Farm) -> None:
     assert process.returncode == 130
     assert b"si-psh: interrupted" in stderr
     assert stdout in (b"", b"web1: hello\n")
-    assert not ssh_of(own)
-
-
-def ssh_of(own: Farm) -> list[str]:
-    """ssh processes that still run with this farm's configuration."""
-    wanted = os.fsencode(own.root / "etc/systemimager/ssh_config")
-    return [
-        folder.name
-        for folder in Path("/proc").glob("[0-9]*")
-        if _words(folder)[:1] == [b"ssh"] and wanted in _words(folder)
-    ]
-
-
-def _words(folder: Path) -> list[bytes]:
-    try:
-        return (folder / "cmdline").read_bytes().split(b"\0")
-    except OSError:
-        return []
+    assert own.ssh_processes() == []

@@ -145,6 +145,7 @@ def test_killed_it_goes_on_where_it_was(site: Farm) -> None:
     wait_until(lambda: "update web2 --yes" in log(site), "web2 is at work")
     process.kill()
     process.communicate(timeout=60)
+    wait_until(lambda: site.ssh_processes() == [], "its ssh has ended, too")
     assert events(site, 1) == [("web1", "begun"), ("web1", "done"), ("web2", "begun")]
     file = site.settings.fleet / "pushes/1/events.jsonl"
     with file.open("a") as torn:

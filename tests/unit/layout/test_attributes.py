@@ -124,9 +124,9 @@ def loader(attributes: str, inside: str = "") -> tuple[Bootloader | None, list[s
 def test_a_boot_loader_in_full() -> None:
     found, told = loader(
         'flavor="grub2" install_type="legacy" default_entry="2" timeout="5"',
-        '<target dev="/dev/a" path="/x"/><target dev="/dev/b"/><targt/>',
+        '<target dev="/dev/a" path="/x"/><target dev="/dev/b"/><target dev="/dev/c"/><targt/>',
     )
-    assert found == Bootloader("grub2", Firmware.LEGACY, ("/dev/a", "/dev/b"), "2", 5)
+    assert found == Bootloader("grub2", Firmware.LEGACY, ("/dev/a", "/dev/b", "/dev/c"), "2", 5)
     assert told.count("ignored: path of <target> has no meaning for GRUB") == 1
     assert "<bootloader> holds <target> only, not <targt>" in told
 
@@ -202,6 +202,7 @@ def test_what_old_documents_say_in_vain() -> None:
         ('<disk dev="/dev/a"><part/></disk>', "part", ["num=1", "size=512"]),
         ("<fsinfo/>", "fsinfo", ["mp=/home", "fs=ext4"]),
         ("<bootloader/>", "bootloader", ["flavor=grub2", "install_type=legacy"]),
+        ('<bootloader install_type="efi"/>', "bootloader", ["flavor=grub2"]),
         ("<bootloader><target/></bootloader>", "target", ["dev=/dev/vda"]),
         ("<raid><raid_disk/></raid>", "raid_disk", ["name=/dev/md0", "raid_level=1"]),
         ("<crypt/>", "crypt", ["name=root_crypt", "dev=/dev/vda3"]),

@@ -74,6 +74,12 @@ def test_an_esp_on_one_of_two_disks_is_warned_of() -> None:
     assert list(boot_warnings(both)) == []
 
 
+def test_without_a_root_the_rest_is_checked_nevertheless() -> None:
+    legacy = Bootloader("grub2", Firmware.LEGACY, ("/dev/sda1",), source_line=7)
+    ((line, text),) = boot_problems(Layout((disk("/dev/sda"),), (), legacy))
+    assert (line, text) == (7, "<target> /dev/sda1 is a partition: name the whole disk")
+
+
 @pytest.mark.parametrize("loader", [EFI, None])
 def test_an_esp_that_nothing_makes(loader: Bootloader | None) -> None:
     layout = Layout((disk("/dev/sda"), disk("/dev/sdb")), (ROOT,), loader, (mirror("/dev/md2", 2),))

@@ -9,7 +9,7 @@ def test_lines_of_every_kind() -> None:
     text = (
         "# comment\n\n  # indented\nUUID=1 /\text4 errors=remount-ro 0 1\n"
         "tmpfs /tmp tmpfs\ntmpfs /run tmpfs size=1m\n/dev/sda1 /a ext4 ro 1\n"
-        "//srv/a\\040b /mnt/x\\011y cifs ro 1 7\n/dev/b /b xfs ro 0 2\nbroken line\n\n\n"
+        "//srv/a\\040b /mnt/x\\011y cifs ro 1 7\n/dev/b /b xfs ro 0 2 # b\nbroken line\n\n\n"
     )
     assert list(parse_fstab(text)) == [
         "# comment",

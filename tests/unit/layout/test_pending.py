@@ -54,8 +54,8 @@ def test_it_is_told_by_name(feature: str, monkeypatch: pytest.MonkeyPatch) -> No
     assert text in [warning.message for warning in warnings]
     with pytest.raises(DocumentInvalid) as caught:
         plan(layout, file="f")
-    assert [(problem.message, problem.line > 1) for problem in caught.value.problems] == [
-        (text, True)
+    assert [str(problem) for problem in caught.value.problems] == [
+        f"f:{9 if section else 11}: {text}"
     ]
 
 
@@ -83,6 +83,14 @@ def test_a_disk_by_rule(monkeypatch: pytest.MonkeyPatch) -> None:
     assert problems == ()
     assert [warning.line for warning in warnings] == [2]
     assert layout.partition_paths().keys() >= {"/dev/si/s-part2"}
+
+
+def test_uefi_without_a_line_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pending, "PENDING", frozenset((Feature("UEFI"),)))
+    document = GPT.format(section="", line=ESP_LINE).replace('num="3"', 'num="3" flags="esp"')
+    _layout, problems, warnings = read_layout(document, "f")
+    assert problems == ()
+    assert [warning.line for warning in warnings] == [1]
 
 
 def test_a_plain_layout_waits_for_nothing() -> None:
