@@ -56,7 +56,7 @@ _SCRIPTS = {"bin": "usr/bin/", "lib": "usr/lib/boel/", "fetchers": "usr/lib/boel
 _SIGNERS = "usr/lib/boel/signers"
 """The site's public key: what BOEL does and installs must be signed with it."""
 _TORRENT_SUM = "usr/lib/boel/torrent.sha256"
-_ZSTD = ("-10", "--long=25", "-T1", "--no-progress", "--quiet", "--stdout")
+_ZSTD = ("-12", "--long=25", "-T1", "--no-progress", "--quiet", "--stdout")
 FLAVOR_FILES = ("kernel", "initrd.img", "torrent.img")
 
 
