@@ -100,10 +100,11 @@ def check_booted(
 
 
 def patch_image(site: Site) -> None:
-    """What the administrator changes in the image: a package, changed and removed files."""
+    """What the administrator changes in the image: a package, changed and removed files. The result
+    is published."""
     deb = _build_package(site.folder)
     shutil.copy(deb, site.image / "root/si-demo.deb")
-    site.run("chroot", IMAGE, "--", "sh", "-c", PATCH)
+    site.run("chroot", "--publish", IMAGE, "--", "sh", "-c", PATCH)
 
 
 def drift(login: Login) -> None:
@@ -129,6 +130,10 @@ def check_updated(login: Login, done: Completed, again: Completed) -> str:
     if again.exit_code != 0:
         first = again.stdout.decode("utf-8", "replace").splitlines()[:4]
         wrong.append(f"a second dry run still lists: {' | '.join(first)}")
+    audit = login.run("si-audit --full", timeout_s=300, check=False)
+    if audit.exit_code != 0:
+        first = audit.stdout.decode("utf-8", "replace").splitlines()[:4]
+        wrong.append(f"an audit ended with {audit.exit_code}: {' | '.join(first)}")
     if "patch" not in login.run("si-demo; cat /etc/issue", check=False).text:
         wrong.append("the package of the patch does not run")
     kept = login.run("tail -n1 /home/alice/notes.txt; cat /srv/local/database", check=False).text

@@ -194,8 +194,8 @@ class Story:
                 self.report.check("booted", not wrong, f"{name}: {wrong or 'runs as itself'}")
 
     def patch(self) -> None:
-        """Install a package in the image, change and remove files."""
-        with self.report.phase("patch", f"si-chroot {IMAGE}: a package, changes, removals"):
+        """Install a package in the image, change and remove files, publish it."""
+        with self.report.phase("patch", f"si-chroot --publish {IMAGE}: changes, removals"):
             patch.patch_image(self.site)
 
     def update(self) -> None:
@@ -203,13 +203,13 @@ class Story:
         login = self._login("web1")
         with self.report.phase("update", "si-updateclient on web1"):
             patch.drift(login)
-            dry = login.run("si-updateclient --live --dry-run", timeout_s=300, check=False)
+            dry = login.run("si-updateclient --dry-run", timeout_s=300, check=False)
             (self.folder / "update-dry-run.txt").write_bytes(dry.stdout + dry.stderr)
             wrong = patch.check_listing(dry)
             self.report.check("dry-run", not wrong, f"web1: {wrong or 'lists what would change'}")
-            done = login.run("si-updateclient --live --yes", timeout_s=300, check=False)
+            done = login.run("si-updateclient --yes", timeout_s=300, check=False)
             (self.folder / "update.txt").write_bytes(done.stdout + done.stderr)
-            again = login.run("si-updateclient --live --dry-run", timeout_s=300, check=False)
+            again = login.run("si-updateclient --dry-run", timeout_s=300, check=False)
             wrong = patch.check_updated(login, done, again)
             self.report.check("updated", not wrong, f"web1: {wrong or 'equals the patched image'}")
 
