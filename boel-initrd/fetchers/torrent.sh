@@ -79,9 +79,12 @@ fall_back() {
     wait_turn
 }
 
-# fetch_rest OFFSET: the pack from there on, on stdout.
+# fetch_rest OFFSET: the pack from there on, on stdout. All of it is fetched, for wget that is given where
+# to start goes back there whenever a connection breaks.
 fetch_rest() {
-    http_get "versions/$SI_IMAGE/$SI_VERSION/image.tar.zst" "$1" || echo "$?" >"$BOEL_STATE/http.code"
+    {
+        http_get "versions/$SI_IMAGE/$SI_VERSION/image.tar.zst" || echo "$?" >"$BOEL_STATE/http.code"
+    } | tail -c "+$(($1 + 1))"
 }
 
 # refuse_faults: whatever kept the pack from coming is told by its name. Who cannot write any more has

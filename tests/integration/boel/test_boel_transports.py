@@ -140,9 +140,15 @@ def test_a_connection_that_breaks_is_taken_up_again(
 @pytest.mark.parametrize("transport", ["torrent"])
 @pytest.mark.parametrize("first", [0, 3_300_000], ids=["nothing", "a half"])
 def test_what_the_swarm_does_not_give_comes_by_http(
-    fetch: Fetch, place: Path, link: BreakingLink, settings: Settings, first: int
+    fetch: Fetch,
+    place: Path,
+    link: BreakingLink,
+    web: BreakingLink,
+    settings: Settings,
+    first: int,
 ) -> None:
     link.cuts = [first] + [0] * 1000
+    web.cuts = [200_000, 4_000_000, 1_000_000]
     done = fetch(place, TORRENT_PATIENCE_S="5", SI_FALLBACK="http")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "the swarm gives nothing; what follows byte" in done.stderr
