@@ -32,7 +32,8 @@ def test_machines_install_from_each_other(yard: Yard, count: int) -> None:
     for machine in machines:
         wait_installed(machine)
     states = yard.site.states()
-    assert {states[name]["state"] for name in names} == {"written"}
+    # A machine that was written is soon "unknown" where an earlier test made the server impatient.
+    assert {states[name]["phase"] for name in names} == {"written"}
     flavor = yard.site.var / "flavors/x86_64/virtio"
     booted = sum((flavor / file).stat().st_size for file in FLAVOR_FILES)
     pack = (yard.site.var / f"versions/{IMAGE}/1/image.tar.zst").stat().st_size
