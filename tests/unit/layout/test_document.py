@@ -347,3 +347,8 @@ def test_the_error_counts_and_names_the_file() -> None:
 def test_nothing_is_a_layout_without_disks() -> None:
     assert Layout((), ()).filesystems == ()
     assert Layout((), ()).mounted_at("/") is None
+
+
+def test_the_partition_that_powerpc_boots_from_can_be_said(sound: str) -> None:
+    (disk,) = load_layout(sound.replace('flags="boot"', 'flags="prep"'), "f").disks
+    assert disk.partitions[0].flags == (Flag.PREP,)
