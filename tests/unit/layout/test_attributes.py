@@ -129,6 +129,8 @@ def test_a_boot_loader_in_full() -> None:
     assert found == Bootloader("grub2", Firmware.LEGACY, ("/dev/a", "/dev/b", "/dev/c"), "2", 5)
     assert told.count("ignored: path of <target> has no meaning for GRUB") == 1
     assert "<bootloader> holds <target> only, not <targt>" in told
+    plain = loader('flavor="grub2" install_type="legacy"', '<target dev="/dev/a"/>')[1]
+    assert not any("ignored" in words for words in plain)
 
 
 @pytest.mark.parametrize("flavor", ["grub2", "grub", "systemd", "rEFInd", "clover", "lilo"])

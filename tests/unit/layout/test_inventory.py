@@ -39,7 +39,9 @@ def test_every_way_to_name_a_device(source: str) -> None:
     assert found.path == "/dev/vda2"
 
 
-@pytest.mark.parametrize("source", ["LABEL=x root x", "PARTLABEL=root", "UUID=0a0a", "proc", ""])
+@pytest.mark.parametrize(
+    "source", ["LABEL=x root x", "LABEL= root ", "PARTLABEL=root", "UUID=0a0a", "proc", ""]
+)
 def test_what_names_no_device(source: str) -> None:
     inventory = take_inventory(with_lsblk(machine("debian-virtio-bios"), {"/dev/vda2": NAMES}))
     assert inventory.partition(source) is None
