@@ -109,9 +109,14 @@ def test_never_shared() -> None:
     [
         ("client", {"client": "../x"}),
         ("image", {"image": "a b"}),
+        ("flavor", {"flavor": "../etc"}),
         ("override", {"overrides": ("ok", "-x")}),
     ],
 )
 def test_names_are_checked(kind: str, changes: dict[str, Any]) -> None:
     with pytest.raises(NameInvalid, match=rf"\b{kind}\b"):
         header(**changes)
+
+
+def test_what_a_swarm_does_not_give_comes_otherwise() -> None:
+    assert header(transport="torrent", fallback="http")["SI_FALLBACK"] == "http"
