@@ -100,8 +100,6 @@ class Farm:
         return subprocess.Popen(
             self.argv(*words), env=self.environment(), stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
-            # Tests that a shell runs in the background would hand down that it is ignored.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )  # fmt: skip
 
     def ssh_processes(self) -> list[str]:

@@ -6,7 +6,6 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from itertools import cycle
 from pathlib import Path
 
@@ -16,30 +15,14 @@ from si.version.signature import sign
 from tests.integration import version_kit
 from tests.integration.client_kit import Program
 from tests.integration.installed_kit import (
-    install,
     is_clean,
-    make_two_versions,
     snapshot,
     update,
 )
-from tests.integration.server_kit import Server, running_server
+from tests.integration.server_kit import Server
 
 KILLED_AT = Path(__file__).with_name("killed_at.py")
 POINTS = 16
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server with web@1 and web@2."""
-    settings = make_two_versions(tmp_path_factory.mktemp("site"))
-    with running_server(settings, "--only", "http,rsync") as running:
-        yield running
-
-
-@pytest.fixture
-def client(server: Server, tmp_path: Path) -> Path:
-    """A machine with web@1."""
-    return install(server.settings, tmp_path / "tree", 1)
 
 
 def run_until(number: int, program: Program, client: Path, version: str) -> int:

@@ -4,36 +4,17 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-
-import pytest
 
 from tests.integration import version_kit
 from tests.integration.client_kit import Program, rsync
 from tests.integration.installed_kit import (
-    install,
     is_clean,
-    make_two_versions,
     put,
     update,
 )
-from tests.integration.server_kit import Server, running_server, wait_until
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server with web@1, and web@2 that differs in every way."""
-    settings = make_two_versions(tmp_path_factory.mktemp("site"))
-    with running_server(settings, "--only", "http,rsync") as running:
-        yield running
-
-
-@pytest.fixture
-def client(server: Server, tmp_path: Path) -> Path:
-    """A machine with web@1."""
-    return install(server.settings, tmp_path / "tree", 1)
+from tests.integration.server_kit import Server, wait_until
 
 
 def put_program(tree: Path, name: str, text: str) -> Path:

@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,20 +16,11 @@ from tests.integration.installed_kit import (
     copy_tree,
     install,
     is_clean,
-    make_two_versions,
     put,
     snapshot,
     update,
 )
-from tests.integration.server_kit import Server, running_server
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server with web@1, and web@2 that differs in every way."""
-    settings = make_two_versions(tmp_path_factory.mktemp("site"))
-    with running_server(settings, "--only", "http,rsync") as running:
-        yield running
+from tests.integration.server_kit import Server
 
 
 @pytest.fixture(scope="module")
