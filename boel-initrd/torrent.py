@@ -32,6 +32,8 @@ _READ_AHEAD = 64
 _FAILED, _DESERTED = 1, 3
 _NEXT, _LATER = 7, 1
 """Priorities of libtorrent."""
+_UNORDERED = (0.42, 0.6)
+"""Between these parts of the pack no piece comes before others."""
 _SETTINGS = {
     "user_agent": "boel",
     "enable_dht": False,
@@ -84,7 +86,7 @@ class Fetch:
         self.sent = 0
         self.asked = 0
         self.read: dict[int, bytes] = {}
-        self.preferred = -1
+        self.ordered = False
 
     def run(self, patience_s: float) -> None:
         """Until the last byte went to stdout."""
@@ -94,7 +96,7 @@ class Fetch:
             self.session.wait_for_alert(_LOOK_EVERY_MS)
             self._hear()
             status = self.handle.status()
-            self._prefer()
+            self._prefer(status)
             self._ask(status)
             self._send()
             now = time.monotonic()
@@ -127,15 +129,22 @@ class Fetch:
             elif isinstance(alert, libtorrent.listen_failed_alert):
                 print(f"torrent: {alert.message()}", file=sys.stderr, flush=True)
 
-    def _prefer(self) -> None:
-        """The half of the pack that is next comes before the rest; a narrower window would let
-        peers have too little that others lack (a quarter costs a tenth of the speed)."""
+    def _prefer(self, status: Any) -> None:
+        """The first half of the pack comes before the second, so that it is unpacked meanwhile.
+
+        But not while it comes to its end: all would ask the server for the same last pieces of it,
+        and then have none of the second half to give to each other. So there is a time at which
+        nothing comes first; when it is over, many have what is still missing of the first half.
+        Narrower parts cost more of the speed than unpacking takes.
+        """
         count: int = self.info.num_pieces()
-        if self.preferred < 0 or self.sent - self.preferred > count // 16:
-            self.preferred = self.sent
-            end = self.sent + count // 2
+        have = status.num_pieces / count
+        ordered = not _UNORDERED[0] <= have < _UNORDERED[1]
+        if ordered != self.ordered:
+            self.ordered = ordered
+            first = _NEXT if ordered else _LATER
             self.handle.prioritize_pieces(
-                [_NEXT if self.sent <= piece < end else _LATER for piece in range(count)]
+                [first if piece < count // 2 else _LATER for piece in range(count)]
             )
 
     def _ask(self, status: Any) -> None:

@@ -1,7 +1,8 @@
 """Clients that install from one server at once: torrent, http and rsync, on links shaped alike.
 
-Each client runs what BOEL runs: its own client program, and GNU tar, which unpacks to the disk. All
-of them share the processors of one machine with the server, so the links are slow.
+Each client runs what BOEL runs: its own client program, and GNU tar, which unpacks the tree. All of
+them share the processors of one machine with the server, so the links are slow; and they write into
+memory, for each would have a disk of its own.
 """
 
 from __future__ import annotations
@@ -25,9 +26,9 @@ from si.errors import CommandFailed, ServerNotRunning
 from si.serve.status import read_status
 from si.system.run import run
 
-RATE_MBIT = float(os.environ.get("BENCH_RATE_MBIT", "10"))
+RATE_MBIT = float(os.environ.get("BENCH_RATE_MBIT", "6"))
 COUNTS = (1, 2, 4, 8, 16)
-SAMPLE = 16
+SAMPLE = 48
 """rsync copies a part of the image that is this many times smaller: it is the server's link that
 limits it, for as long as there are bytes, and whole copies for 16 clients would take an hour."""
 SWARM_BOUND, SEEDER_BOUND, HTTP_BOUND, CPU_BOUND = 1.15, 1.3, 1.05, 0.5
