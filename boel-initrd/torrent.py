@@ -28,6 +28,7 @@ import libtorrent  # noqa: E402
 _LOOK_EVERY_MS = 200
 _TELL_EVERY_S = 5
 _ASK_TRACKER_EVERY_S = 15
+_FORGIVE_AFTER_S = 5
 _READ_AHEAD = 64
 _FAILED, _DESERTED = 1, 3
 _NEXT, _LATER = 7, 1
@@ -57,6 +58,7 @@ _SETTINGS = {
     "whole_pieces_threshold": 0,
     "max_allowed_in_request_queue": 4,
     "alert_mask": libtorrent.alert.category_t.error_notification
+    | libtorrent.alert.category_t.peer_notification
     | libtorrent.alert.category_t.storage_notification
     | libtorrent.alert.category_t.status_notification,
 }
@@ -76,17 +78,31 @@ class Fetch:
     def __init__(self, torrent: str, folder: str, tracker: str, port: int) -> None:
         session: Any = libtorrent.session
         self.session = session({**_SETTINGS, "listen_interfaces": f"0.0.0.0:{port}"})
+        self.info = libtorrent.torrent_info(torrent)
+        self.folder = folder
+        self.tracker = tracker
+        self.sent = 0
+        self.read: dict[int, bytes] = {}
+        self._join()
+
+    def _join(self) -> None:
+        """Become one of the swarm; what the folder has of the pack is checked, and kept."""
         parameters: Any = libtorrent.add_torrent_params()
-        parameters.ti = self.info = libtorrent.torrent_info(torrent)
-        parameters.save_path = self.folder = folder
-        parameters.trackers = [tracker]
+        parameters.ti = self.info
+        parameters.save_path = self.folder
+        parameters.trackers = [self.tracker]
         flags = libtorrent.torrent_flags
         parameters.flags &= ~(flags.auto_managed | flags.paused)
         self.handle: Any = self.session.add_torrent(parameters)
-        self.sent = 0
-        self.asked = 0
-        self.read: dict[int, bytes] = {}
+        self.asked = self.sent
         self.ordered = False
+        self.banned = False
+
+    def _forgive(self) -> None:
+        """Forget who was banned: those whose bytes shared a piece with a liar's are among them, and
+        in a small swarm that is everybody."""
+        self.session.remove_torrent(self.handle)
+        self._join()
 
     def run(self, patience_s: float) -> None:
         """Until the last byte went to stdout."""
@@ -108,6 +124,8 @@ class Fetch:
             if now - heard > patience_s:
                 _note(self.folder, "sent", self.sent * self.info.piece_length())
                 raise Fault(f"no peer sent anything for {patience_s:g} s", _DESERTED)
+            if self.banned and now - heard > _FORGIVE_AFTER_S:
+                self._forgive()
             if now - told > _TELL_EVERY_S:
                 told = now
                 _tell(status)
@@ -126,6 +144,9 @@ class Fetch:
                 self.read[alert.piece] = bytes(alert.buffer)
             elif isinstance(alert, (libtorrent.file_error_alert, libtorrent.torrent_error_alert)):
                 raise Fault(alert.message(), _FAILED)
+            elif isinstance(alert, libtorrent.peer_ban_alert):
+                self.banned = True
+                print(f"torrent: {alert.message()}", file=sys.stderr, flush=True)
             elif isinstance(alert, libtorrent.listen_failed_alert):
                 print(f"torrent: {alert.message()}", file=sys.stderr, flush=True)
 
