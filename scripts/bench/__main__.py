@@ -17,6 +17,7 @@ from scripts.bench.install import install_rows
 from scripts.bench.publish import publish_rows
 from scripts.bench.row import Row
 from scripts.bench.swarm import swarm_rows
+from scripts.bench.swarm_faults import swarm_fault_rows
 from scripts.bench.update import update_rows
 from si.errors import SIError
 from si.system.run import run
@@ -28,9 +29,10 @@ SUBJECTS: dict[str, Callable[[Path], list[Row]]] = {
     "install": install_rows,
     "publish": publish_rows,
     "swarm": swarm_rows,
+    "swarm-faults": swarm_fault_rows,
     "update": update_rows,
 }
-IN_MEMORY = frozenset(("capture", "swarm"))
+IN_MEMORY = frozenset(("capture", "swarm", "swarm-faults"))
 FOLDER = Path("build/bench").resolve()
 OUTPUT = Path("build/bench.json")
 
