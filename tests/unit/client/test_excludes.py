@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from si.client import excludes
 from si.client.excludes import (
     DEFAULT_LIST,
     below,
@@ -43,7 +42,8 @@ def test_the_default_list_parses_and_has_the_ancestors_paths() -> None:
 
 
 def test_what_a_capture_leaves_out_as_identity_no_update_removes() -> None:
-    protected = {*excludes.IDENTITY, *excludes.BOOT, *parse_excludes(DEFAULT_LIST, "default")}
+    protected = {rule.pattern for rule in builtin_rules({}, {})}
+    protected |= {*parse_excludes(DEFAULT_LIST, "default")}
     for path in (*capture.IDENTITY, *capture.CACHES, capture.DBUS_MACHINE_ID):
         assert any(fnmatch.fnmatch(path, pattern) for pattern in protected), path
 
