@@ -20,7 +20,7 @@ from scripts.simulate.swarm import Habits, swarm
 
 FITTED_ON: Final = (1, 2, 4)
 _SEEDS: Final = range(8)
-_COLLISIONS: Final = tuple(half / 2 for half in range(21))
+_COLLISIONS: Final = tuple(half / 2 for half in range(13))
 _FILE: Final = Path(__file__).with_name("measured.json")
 
 

@@ -34,6 +34,10 @@ def blocks(bench: Bench, fitted: Fitted, costs: Costs, runs: Runs) -> dict[str, 
 
 def fit_lines(bench: Bench, fitted: Fitted) -> list[str]:
     """Measured and modelled, side by side."""
+    title = (
+        f"{bench.pack / 1e6:.0f} MB on links of {bench.rate_mbit:g} Mbit/s,"
+        f" {bench.limit_s:.1f} s on an empty one"
+    )
     rows = []
     for row in bench.rows:
         model = predict(bench, fitted, row.clients)
@@ -47,7 +51,7 @@ def fit_lines(bench: Bench, fitted: Fitted) -> list[str]:
         off = f"{model.torrent_s / row.torrent_s - 1:+.1%}"
         rows.append((str(row.clients), words[0], words[1], off, *words[2:], told))
     head = ("clients", "torrent", "model", "off", "sent", "model", "rsync", "model", "")
-    return table(head, rows)
+    return [title, "", *table(head, rows)]
 
 
 def growth_lines(runs: Runs) -> list[str]:

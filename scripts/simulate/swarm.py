@@ -5,9 +5,9 @@ in and one out: a block stands for what a peer has under way at once, not for a 
 Each round the server gives away as many as its link carries, and each client that lacks some asks
 a peer it has heard of, in its rack or anywhere, for the rarest of a few. A block that came can be
 passed on in the next round. A rack's uplink carries so many blocks a round each way; whoever finds
-it full asks in its own rack. Two things of libtorrent do not show in blocks and are fitted: what it
-needs over the link's time, and how often the server is asked for a piece that it is sending to
-another.
+it full asks in its own rack. What somebody has is one integer, so ten thousand clients are played
+in seconds. Two things of libtorrent do not show in blocks and are fitted: what it needs over the
+link's time, and how often the server is asked for a piece that it is sending to another.
 """
 
 from __future__ import annotations

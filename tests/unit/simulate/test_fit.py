@@ -13,11 +13,6 @@ WITHIN = 0.15
 BENCH = load_bench()
 
 
-@pytest.fixture(scope="module")
-def fitted() -> Fitted:
-    return fit(BENCH)
-
-
 @pytest.mark.parametrize("clients", [8, 16])
 def test_what_was_not_fitted_is_predicted(clients: int, fitted: Fitted) -> None:
     assert clients not in FITTED_ON
