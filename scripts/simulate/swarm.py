@@ -86,32 +86,33 @@ class _Swarm:
         habits: Habits,
         chance: Random,
     ) -> None:
-        count = len(arrivals)
-        self.plant, self.habits, self.chance = plant, habits, chance
+        count, racks = len(arrivals), plant.racks(len(arrivals))
+        self.arrivals, self.habits, self.chance = arrivals, habits, chance
         self.round_s = pack / BLOCKS / plant.client * habits.overhead
+        # Blocks a round.
         self.per_round = plant.server / plant.client
         self.uplink = plant.uplink / plant.client
         self.unpack = plant.unpack * self.round_s / (pack / BLOCKS)
+        # The server: blocks that it has not sent yet, and how many it sends in vain.
+        self.unsent = _ALL
         again = collided(count, pack, habits.collisions)
-        self.again_share = again / (1 + again)
-        self.again = 0.0
-        self.coming = sorted(range(count), key=arrivals.__getitem__, reverse=True)
-        self.arrivals = arrivals
+        self.again_share, self.again = again / (1 + again), 0.0
+        # By client.
         self.rack = [client // plant.rack for client in range(count)]
-        racks = plant.racks(count)
         self.have = [0] * count
         self.window = [(1 << BLOCKS // 2) - 1] * count
         self.unpacked = [0.0] * count
         self.finished = [inf] * count
+        self.free = [True] * count
+        # Clients, by where they stand.
+        self.coming = sorted(range(count), key=arrivals.__getitem__, reverse=True)
         self.lacking: list[int] = []
         self.unpacking: list[int] = []
         self.sharing: list[list[int]] = [[] for _ in range(racks)]
         self.leaving: list[tuple[float, int]] = []
-        self.copies = [[0] * BLOCKS for _ in range(racks)]
-        self.all_copies = [0] * BLOCKS
-        self.unsent = _ALL
-        self.credit = 0.0
-        self.entering, self.going = [0.0] * racks, [0.0] * racks
+        # By rack, and in all.
+        self.copies, self.all_copies = [[0] * BLOCKS for _ in range(racks)], [0] * BLOCKS
+        self.entering, self.going, self.credit = [0.0] * racks, [0.0] * racks, 0.0
         self.server_sent = self.peers_sent = self.crossed = 0
 
     def play(self) -> Swarmed:
