@@ -103,15 +103,16 @@ class _Bench:
         ]
 
     def changed_rows(self) -> list[Row]:
-        """From one version to the other and back: wall of one client, CPU of the server."""
+        """From one version to the next, which the way back between two runs does not count for:
+        wall of one client, CPU of the server."""
         walls: dict[str, list[float]] = {"ours": [], "theirs": []}
         loads: dict[str, list[float]] = {"ours": [], "theirs": []}
-        for turn in range(RUNS + 1):
-            number = 2 if turn % 2 == 0 else 1
-            pairs = (
-                ("ours", self._server, [*self._update, "--image", f"bench@{number}"]),
-                ("theirs", self._daemons[number], self._rsync[number]),
-            )
+        pairs = (
+            ("ours", self._server, [*self._update, "--image", "bench@2"]),
+            ("theirs", self._daemons[2], self._rsync[2]),
+        )
+        for _ in range(RUNS):
+            self.bring(1)
             for name, pid, command in pairs:
                 run(["sync"])
                 before = _cpu_of(pid)

@@ -23,6 +23,7 @@ _MODULES = (
     "system/run.py",
     "system/exchange.py",
     "version/__init__.py",
+    "version/delta.py",
     "version/manifest.py",
     "version/record.py",
     "version/signed.py",

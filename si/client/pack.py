@@ -11,14 +11,14 @@ import contextlib
 import hashlib
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import IO
 
 from si.client.frames import join_frames
 from si.client.ranges import Ranges
+from si.client.supply import Supply
 from si.errors import CommandFailed, SIError, VersionSpoiled
 from si.system.run import PIPE, find_tool, start
-from si.version.manifest import Frame
 
 _BLOCK = 1 << 20
 
@@ -26,13 +26,20 @@ _BLOCK = 1 << 20
 class Pack:
     """Frames unpacked in their order. `seek` and `read` go forward only."""
 
-    def __init__(self, stream: IO[bytes], frames: Sequence[Frame], wanted: Sequence[int]) -> None:
+    def __init__(self, stream: IO[bytes], supply: Supply, ranges: Ranges) -> None:
         self._stream = stream
-        self._frames = frames
-        self._wanted = iter(wanted)
+        self._told = supply.told
+        self._frames = supply.frames
+        self._wanted = iter(supply.wanted)
+        self._ranges = ranges
         self._number = -1
         self._left = 0
         """Bytes of the present frame that were not read yet."""
+
+    @property
+    def fetched(self) -> int:
+        """Bytes that came so far."""
+        return self._ranges.fetched
 
     def seek(self, frame: int, offset: int) -> None:
         """Go to a byte of a frame that is wanted. Raises VersionSpoiled when it lies behind."""
@@ -40,7 +47,7 @@ class Pack:
             self._advance()
         stands = self._frames[self._number].unpacked - self._left
         if self._number > frame or stands > offset:
-            raise VersionSpoiled("files lie over one another in the pack")
+            raise VersionSpoiled(f"files lie over one another in {self._told}")
         self._skip(offset - stands)
 
     def read(self, most: int) -> bytes:
@@ -49,7 +56,7 @@ class Pack:
             self._advance()
         data = self._stream.read(min(most, self._left, _BLOCK))
         if not data:
-            raise VersionSpoiled(f"frame {self._number} of the pack is shorter than it should be")
+            raise VersionSpoiled(f"frame {self._number} of {self._told} ends too early")
         self._left -= len(data)
         return data
 
@@ -66,14 +73,13 @@ class Pack:
 class _Feeder(threading.Thread):
     """Fetches frames and writes them, packed as they are, to zstd."""
 
-    def __init__(
-        self, ranges: Ranges, frames: Sequence[Frame], wanted: Sequence[int], sink: int
-    ) -> None:
+    def __init__(self, ranges: Ranges, supply: Supply, sink: int) -> None:
         super().__init__(daemon=True)
         self.error: Exception | None = None
         self._ranges = ranges
-        self._frames = frames
-        self._wanted = wanted
+        self._told = supply.told
+        self._frames = supply.frames
+        self._wanted = supply.wanted
         self._sink = sink
 
     def run(self) -> None:
@@ -94,25 +100,25 @@ class _Feeder(threading.Thread):
                         continue
                     if hashlib.sha256(data).hexdigest() != self._frames[number].sha256:
                         raise VersionSpoiled(
-                            f"frame {number} of the pack is not what this site signed",
+                            f"frame {number} of {self._told} is not what this site signed",
                             hint="the server's copy, or one on the way, is spoiled",
                         )
                     _write_all(sink, data)
 
 
 @contextlib.contextmanager
-def open_pack(url: str, frames: Sequence[Frame], wanted: Sequence[int]) -> Iterator[Pack]:
-    """The frames `wanted`, in order, of the pack at `url`.
+def open_pack(supply: Supply) -> Iterator[Pack]:
+    """The frames that `supply` wants.
 
     Raises ToolMissing (zstd), and while it is read ServerUnreachable, VersionNotFound,
     VersionSpoiled, CommandFailed.
     """
     zstd = find_tool("zstd")
-    ranges = Ranges(url)
+    ranges = Ranges(supply.url)
     source, sink = os.pipe()
     with os.fdopen(source, "rb") as stdin:
         process = start([zstd, "-dcq"], stdin=stdin, stdout=PIPE)
-    feeder = _Feeder(ranges, frames, wanted, sink)
+    feeder = _Feeder(ranges, supply, sink)
     feeder.start()
     assert process.stdout is not None
 
@@ -122,7 +128,7 @@ def open_pack(url: str, frames: Sequence[Frame], wanted: Sequence[int]) -> Itera
         feeder.join()
 
     try:
-        yield Pack(process.stdout, frames, wanted)
+        yield Pack(process.stdout, supply, ranges)
     except VersionSpoiled:
         # When the stream ends early, why it did is the better word.
         stop()

@@ -27,7 +27,7 @@ def open_version(server: str, name: VersionName, site_key: Path) -> Iterator[Man
     site_key: the file with the site's public key. Raises ConfigInvalid (no such file),
     VersionNotFound, ServerUnreachable, VersionSpoiled, ManifestInvalid.
     """
-    key = _read_key(site_key)
+    key = read_key(site_key)
     base = f"{server}/versions/{urllib.parse.quote(name.image, safe='')}/{name.number}"
     with tempfile.TemporaryFile(prefix="si-manifest-") as file:
         signature = io.BytesIO()
@@ -44,7 +44,8 @@ def open_version(server: str, name: VersionName, site_key: Path) -> Iterator[Man
         yield reader
 
 
-def _read_key(site_key: Path) -> str:
+def read_key(site_key: Path) -> str:
+    """The public key in a file. Raises ConfigInvalid."""
     try:
         return site_key.read_text(encoding="ascii")
     except (OSError, ValueError) as error:

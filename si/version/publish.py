@@ -28,6 +28,7 @@ from si.image.usage import refuse_mounts
 from si.names_check import VersionName
 from si.version.before import Before, load_before, open_old
 from si.version.cache import Cache, capture_of, load_cache, store_cache, with_contents
+from si.version.delta_pack import Contents, make_delta
 from si.version.diff import Changes, without_place
 from si.version.frames import FrameMaker, OldPack
 from si.version.manifest import FileSum, Head, render_manifest
@@ -216,10 +217,20 @@ def _complete(work: _Work, staging: Path, packed: Packed, number: int) -> None:
         files[SIGNATURE] = sign(work.settings, files[MANIFEST])
         for name, data in files.items():
             (staging / name).write_bytes(data)
-            flush(staging / name)
         flushed.result()
+        _make_delta(work, pack, packed, number)
+    for path in staging.iterdir():
+        flush(path)
     flush(staging)
     _check_unchanged(work.scan, packed)
+
+
+def _make_delta(work: _Work, pack: Path, packed: Packed, number: int) -> None:
+    if work.before is None:
+        return
+    before, lists = work.before.version.head, work.before.lists
+    old = Contents(before.number, lists.frames, lists.lines)
+    make_delta(work.settings, pack, old, Contents(number, packed.frames, packed.lines))
 
 
 def _sum(data: bytes) -> FileSum:
