@@ -135,7 +135,7 @@ class _Bench:
         manifest = self._settings.versions / "bench/2/manifest"
         least = packed.stat().st_size + manifest.stat().st_size
         self.bring(1)
-        with _counted(self._settings.server.http_port) as (port, count):
+        with counted(self._settings.server.http_port) as (port, count):
             words = [word.replace(str(self._settings.server.http_port), str(port))
                      for word in self._update]  # fmt: skip
             run([*words, "--image", "bench@2"])
@@ -188,7 +188,7 @@ def _cpu_of(pid: int) -> float:
 
 
 @contextmanager
-def _counted(port: int) -> Iterator[tuple[int, list[int]]]:
+def counted(port: int) -> Iterator[tuple[int, list[int]]]:
     """Another port that leads to the server at `port`, and how many bytes came from there."""
     count = [0]
     with socket.create_server(("127.0.0.1", 0)) as door:

@@ -23,6 +23,8 @@ _MODULES = (
     "system/run.py",
     "system/exchange.py",
     "version/__init__.py",
+    "version/blocks.py",
+    "version/chunks.py",
     "version/delta.py",
     "version/manifest.py",
     "version/record.py",

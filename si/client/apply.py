@@ -8,21 +8,17 @@ modes of directories come at the very end, for all that goes before changes them
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from si.client.changes import DRESS, LINK, MAKE, WRITE, Change, order_of_placing
 from si.client.folders import Folders, Place
-from si.client.itemize import quote_path
-from si.client.pack import open_pack
+from si.client.intake import Intake
 from si.client.plan import Fetched
 from si.client.removal import Removal, remove, remove_trees
-from si.client.staging import Staging
-from si.client.supply import Origin, Supply, list_supplies
-from si.errors import NoSpace, UpdateRefused
+from si.client.staging import Staging, doing
+from si.client.supply import Origin
 from si.system.run import run
 from si.version.record import FILE, FOLDER, Record
 
@@ -48,44 +44,36 @@ def apply(job: Job, step: Callable[[], None]) -> tuple[Fetched, ...]:
     with Folders(job.top) as folders:
         staging = Staging(folders, job.coarse)
         try:
-            fetched = _stage(job, staging, step)
+            fetched = _stage(job, staging, folders, step)
             _write_down(job, folders)
             _place(job, staging, folders)
         except BaseException:
             staging.undo()
             raise
-        with _doing(b"/"):
+        with doing(b"/"):
             remove_trees(folders, staging.retired)
         for removal in job.removals:
-            with _doing(removal.path):
+            with doing(removal.path):
                 remove(folders, removal)
             step()
         for record in reversed(job.folders):
-            with _doing(record.path):
+            with doing(record.path):
                 staging.dress(Place(folders.folder(record.path), b""), record)
     return fetched
 
 
-def _stage(job: Job, staging: Staging, step: Callable[[], None]) -> tuple[Fetched, ...]:
+def _stage(
+    job: Job, staging: Staging, folders: Folders, step: Callable[[], None]
+) -> tuple[Fetched, ...]:
     made = [change for change in job.changes if change.action == MAKE]
     written = [change for change in job.changes if change.action == WRITE]
     empty = [change for change in written if not _has_bytes(change)]
     for change in (*made, *empty):
-        with _doing(change.path):
+        with doing(change.path):
             staging.make(change, None)
         step()
     full = [change for change in written if _has_bytes(change)]
-    supplies = list_supplies(job.origin, full)
-    return tuple(_fetch(supply, staging, step) for supply in supplies)
-
-
-def _fetch(supply: Supply, staging: Staging, step: Callable[[], None]) -> Fetched:
-    with open_pack(supply) as pack:
-        for change in supply.changes:
-            with _doing(change.path):
-                staging.make(change, pack)
-            step()
-        return Fetched(supply.way, len(supply.changes), pack.fetched)
+    return tuple(Intake(job.origin, folders, staging, step).bring(full))
 
 
 def _write_down(job: Job, folders: Folders) -> None:
@@ -105,10 +93,10 @@ def _write_down(job: Job, folders: Folders) -> None:
 def _place(job: Job, staging: Staging, folders: Folders) -> None:
     made = [c for c in job.changes if c.action in (MAKE, WRITE) and not c.inside]
     for change in sorted(made, key=order_of_placing):
-        with _doing(change.path):
+        with doing(change.path):
             staging.put(change)
     for change in job.changes:
-        with _doing(change.path):
+        with doing(change.path):
             if change.action == LINK:
                 staging.link(change)
             elif change.action == DRESS and change.record.kind != FOLDER:
@@ -117,15 +105,3 @@ def _place(job: Job, staging: Staging, folders: Folders) -> None:
 
 def _has_bytes(change: Change) -> bool:
     return change.record.kind == FILE and change.record.packed > 0
-
-
-@contextlib.contextmanager
-def _doing(path: bytes) -> Iterator[None]:
-    """Say at which path the machine refused what."""
-    try:
-        yield
-    except OSError as error:
-        said = f"{quote_path(path)}: {error.strerror}"
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise NoSpace(said, hint="make room and run the same command again") from error
-        raise UpdateRefused(said, hint="put it right and run the same command again") from error

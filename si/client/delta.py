@@ -7,19 +7,16 @@ does one that differs too much. One whose index the site did not sign is.
 
 from __future__ import annotations
 
-import io
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from si.client.changes import Change
-from si.client.download import download
 from si.client.frames import wanted_frames
-from si.client.published import read_key
-from si.errors import ManifestInvalid, VersionNotFound, VersionSpoiled
-from si.version import delta, signed
-from si.version.delta import Delta, Place, delta_name, index_name, parse_delta, split_seal
+from si.client.published import fetch_sealed
+from si.errors import ManifestInvalid, VersionSpoiled
+from si.version import delta
+from si.version.delta import Delta, Place, delta_name, index_name, parse_delta
 from si.version.manifest import Frame
 from si.version.record import Record, escape
 
@@ -54,16 +51,9 @@ def fetch_delta(base: str, start: int, number: int, site_key: Path) -> Delta | N
     Raises ServerUnreachable, VersionSpoiled, ManifestInvalid, ConfigInvalid.
     """
     told = f"the index of the delta from version {start} to {number}"
-    received = io.BytesIO()
-    try:
-        download(f"{base}/{index_name(start)}", received, most=delta.MAX_BYTES)
-    except VersionNotFound:
+    text = fetch_sealed(f"{base}/{index_name(start)}", told, site_key, most=delta.MAX_BYTES)
+    if text is None:
         return None
-    text, signature = split_seal(received.getvalue())
-    with tempfile.TemporaryFile(prefix="si-delta-") as file:
-        file.write(text)
-        file.seek(0)
-        signed.check_signed(told, file, signature, key=read_key(site_key), place=site_key)
     found = parse_delta(text, told)
     if (found.start, found.number) != (start, number):
         raise ManifestInvalid(f"{told} is that from {found.start} to {found.number}")

@@ -11,26 +11,36 @@ import contextlib
 import hashlib
 import os
 import threading
-from collections.abc import Iterator
-from typing import IO
+from collections.abc import Iterator, Sequence
+from typing import IO, NamedTuple
 
 from si.client.frames import join_frames
 from si.client.ranges import Ranges
-from si.client.supply import Supply
 from si.errors import CommandFailed, SIError, VersionSpoiled
 from si.system.run import PIPE, find_tool, start
+from si.version.manifest import Frame
 
 _BLOCK = 1 << 20
+
+
+class Source(NamedTuple):
+    """What is fetched: the frames `wanted`, numbers in order, of those in the file at `url`. told:
+    what that file is, for people."""
+
+    told: str
+    url: str
+    frames: Sequence[Frame]
+    wanted: tuple[int, ...]
 
 
 class Pack:
     """Frames unpacked in their order. `seek` and `read` go forward only."""
 
-    def __init__(self, stream: IO[bytes], supply: Supply, ranges: Ranges) -> None:
+    def __init__(self, stream: IO[bytes], source: Source, ranges: Ranges) -> None:
         self._stream = stream
-        self._told = supply.told
-        self._frames = supply.frames
-        self._wanted = iter(supply.wanted)
+        self._told = source.told
+        self._frames = source.frames
+        self._wanted = iter(source.wanted)
         self._ranges = ranges
         self._number = -1
         self._left = 0
@@ -73,13 +83,13 @@ class Pack:
 class _Feeder(threading.Thread):
     """Fetches frames and writes them, packed as they are, to zstd."""
 
-    def __init__(self, ranges: Ranges, supply: Supply, sink: int) -> None:
+    def __init__(self, ranges: Ranges, source: Source, sink: int) -> None:
         super().__init__(daemon=True)
         self.error: Exception | None = None
         self._ranges = ranges
-        self._told = supply.told
-        self._frames = supply.frames
-        self._wanted = supply.wanted
+        self._told = source.told
+        self._frames = source.frames
+        self._wanted = source.wanted
         self._sink = sink
 
     def run(self) -> None:
@@ -107,18 +117,18 @@ class _Feeder(threading.Thread):
 
 
 @contextlib.contextmanager
-def open_pack(supply: Supply) -> Iterator[Pack]:
-    """The frames that `supply` wants.
+def open_pack(source: Source) -> Iterator[Pack]:
+    """The frames that `source` wants.
 
     Raises ToolMissing (zstd), and while it is read ServerUnreachable, VersionNotFound,
     VersionSpoiled, CommandFailed.
     """
     zstd = find_tool("zstd")
-    ranges = Ranges(supply.url)
-    source, sink = os.pipe()
-    with os.fdopen(source, "rb") as stdin:
+    ranges = Ranges(source.url)
+    outlet, sink = os.pipe()
+    with os.fdopen(outlet, "rb") as stdin:
         process = start([zstd, "-dcq"], stdin=stdin, stdout=PIPE)
-    feeder = _Feeder(ranges, supply, sink)
+    feeder = _Feeder(ranges, source, sink)
     feeder.start()
     assert process.stdout is not None
 
@@ -128,7 +138,7 @@ def open_pack(supply: Supply) -> Iterator[Pack]:
         feeder.join()
 
     try:
-        yield Pack(process.stdout, supply, ranges)
+        yield Pack(process.stdout, source, ranges)
     except VersionSpoiled:
         # When the stream ends early, why it did is the better word.
         stop()

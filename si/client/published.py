@@ -14,9 +14,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from si.client.download import download
-from si.errors import ConfigInvalid, ManifestInvalid
+from si.errors import ConfigInvalid, ManifestInvalid, VersionNotFound
 from si.names_check import VersionName
 from si.version import manifest, signed
+from si.version.delta import split_seal
 from si.version.stream import ManifestReader
 
 
@@ -27,7 +28,7 @@ def open_version(server: str, name: VersionName, site_key: Path) -> Iterator[Man
     site_key: the file with the site's public key. Raises ConfigInvalid (no such file),
     VersionNotFound, ServerUnreachable, VersionSpoiled, ManifestInvalid.
     """
-    key = read_key(site_key)
+    key = _read_key(site_key)
     base = f"{server}/versions/{urllib.parse.quote(name.image, safe='')}/{name.number}"
     with tempfile.TemporaryFile(prefix="si-manifest-") as file:
         signature = io.BytesIO()
@@ -44,8 +45,25 @@ def open_version(server: str, name: VersionName, site_key: Path) -> Iterator[Man
         yield reader
 
 
-def read_key(site_key: Path) -> str:
-    """The public key in a file. Raises ConfigInvalid."""
+def fetch_sealed(url: str, told: str, site_key: Path, *, most: int) -> bytes | None:
+    """A text of the server that ends with the site's signature of it; None when there is no such.
+
+    told: what it is, for people. Raises ServerUnreachable, VersionSpoiled, ConfigInvalid.
+    """
+    received = io.BytesIO()
+    try:
+        download(url, received, most=most)
+    except VersionNotFound:
+        return None
+    text, signature = split_seal(received.getvalue())
+    with tempfile.TemporaryFile(prefix="si-index-") as file:
+        file.write(text)
+        file.seek(0)
+        signed.check_signed(told, file, signature, key=_read_key(site_key), place=site_key)
+    return text
+
+
+def _read_key(site_key: Path) -> str:
     try:
         return site_key.read_text(encoding="ascii")
     except (OSError, ValueError) as error:

@@ -1,20 +1,23 @@
-"""Where the bytes of new files come from: the delta between two versions, or frames of the pack.
+"""Where the bytes of new files come from: a delta, frames of the pack, and old copies here.
 
-Stage 8, effects: may ask the server for the index of a delta; runs on clients (Python 3.9).
+Stage 8, effects: may ask the server for indexes and read old copies; runs on clients (Python 3.9).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, Optional
 
+from si.client.blocks import Patch, find_patches
 from si.client.changes import Change
 from si.client.delta import cut_by_delta, fetch_delta, is_worth_asking
+from si.client.folders import Folders
 from si.client.frames import wanted_frames
+from si.client.pack import Source
 from si.version.manifest import Frame
 
-BY_DELTA, BY_FRAMES = "delta", "frames"
+BY_DELTA, BY_BLOCKS, BY_FRAMES = "delta", "blocks", "frames"
 
 _PACK = "image.tar.zst"
 
@@ -32,20 +35,18 @@ class Origin(NamedTuple):
 
 
 class Supply(NamedTuple):
-    """Files that come together. way: BY_DELTA or BY_FRAMES; told: what they are in, for people;
-    wanted: numbers of the frames, in order; changes: in their order there, their records' places
-    being those in `frames`."""
+    """Files that come together. way: BY_DELTA, BY_BLOCKS or BY_FRAMES; source: of their bytes;
+    changes: in their order there, their records' places being those in its frames; patches: by
+    path, how they are put together, of BY_BLOCKS."""
 
     way: str
-    told: str
-    url: str
-    frames: Sequence[Frame]
-    wanted: tuple[int, ...]
+    source: Source
     changes: tuple[Change, ...]
+    patches: Mapping[bytes, Patch]
 
 
-def list_supplies(origin: Origin, changes: Sequence[Change]) -> Iterator[Supply]:
-    """How the files of `changes`, all of which have bytes, come.
+def list_supplies(origin: Origin, folders: Folders, changes: Sequence[Change]) -> Iterator[Supply]:
+    """How the files of `changes`, all of which have bytes, come into the tree of `folders`.
 
     Raises ServerUnreachable, VersionSpoiled, ManifestInvalid.
     """
@@ -53,19 +54,34 @@ def list_supplies(origin: Origin, changes: Sequence[Change]) -> Iterator[Supply]
         found = fetch_delta(origin.base, origin.held, origin.number, origin.site_key)
         if found is not None:
             cut, changes = cut_by_delta(origin.base, found, changes)
-            told = f"the delta from version {origin.held}"
-            yield from _supply(BY_DELTA, told, cut.url, cut.frames, cut.changes)
-    url = f"{origin.base}/{_PACK}"
-    yield from _supply(BY_FRAMES, "the pack", url, origin.frames, changes)
+            if cut.changes:
+                told = f"the delta from version {origin.held}"
+                yield _supply(BY_DELTA, told, cut.url, cut.frames, cut.changes)
+    patches = find_patches(
+        folders, origin.base, origin.number, origin.site_key, origin.frames, changes
+    )
+    if patches:
+        wanted = sorted({number for patch in patches.values() for number in patch.wanted})
+        patched = [change for change in changes if change.path in patches]
+        whole = supply_whole(origin, patched)
+        lacking = whole.source._replace(wanted=tuple(wanted))
+        yield Supply(BY_BLOCKS, lacking, whole.changes, patches)
+    rest = [change for change in changes if change.path not in patches]
+    if rest:
+        yield supply_whole(origin, rest)
+
+
+def supply_whole(origin: Origin, changes: Sequence[Change]) -> Supply:
+    """All frames of the pack that hold the files of `changes`. Raises ManifestInvalid."""
+    return _supply(BY_FRAMES, "the pack", f"{origin.base}/{_PACK}", origin.frames, changes)
 
 
 def _supply(
     way: str, told: str, url: str, frames: Sequence[Frame], changes: Sequence[Change]
-) -> Iterator[Supply]:
-    if changes:
-        ordered = tuple(sorted(changes, key=_place))
-        wanted = wanted_frames((change.record for change in ordered), frames)
-        yield Supply(way, told, url, frames, wanted, ordered)
+) -> Supply:
+    ordered = tuple(sorted(changes, key=_place))
+    wanted = wanted_frames((change.record for change in ordered), frames)
+    return Supply(way, Source(told, url, frames, wanted), ordered, {})
 
 
 def _place(change: Change) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""HTTP requests for published versions: manifest, signature, pack, deltas, torrent, master script.
+"""HTTP requests for published versions: manifest, signature, pack, deltas, blocks, torrent, script.
 
 Stage 7, one server process. A version never changes, so its files may be kept by any cache in
 between; what was removed gets 404 that names it. A pack is sent by the kernel, whole or in ranges.
@@ -13,9 +13,10 @@ from aiohttp import web
 
 from si.names_check import parse_version_name
 from si.serve.web import SITE, Refused
+from si.version.blocks import INDEX, LISTS
 from si.version.store import MANIFEST, PACK, SCRIPT, SIGNATURE, TORRENT, version_path
 
-FILES: Final = frozenset((MANIFEST, PACK, SCRIPT, SIGNATURE, TORRENT))
+FILES: Final = frozenset((MANIFEST, PACK, SCRIPT, SIGNATURE, TORRENT, LISTS, INDEX))
 """Names a version hands out; anything else in its folder, but for deltas, is the server's own."""
 _DELTA: Final = re.compile(r"delta-[1-9][0-9]{0,8}(\.index)?", re.ASCII)
 _HEADERS: Final = {

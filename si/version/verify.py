@@ -12,6 +12,7 @@ from pathlib import Path
 
 from si.config import Settings
 from si.errors import VersionSpoiled
+from si.version.block_pack import check_blocks
 from si.version.delta_pack import check_deltas
 from si.version.manifest import FileSum, Frame, Manifest, parse_manifest
 from si.version.record import FILE, escape
@@ -34,6 +35,7 @@ def check_version(settings: Settings, version: Version) -> Manifest:
     problems = [
         *_problems(version, manifest),
         *check_deltas(settings, version.path, manifest.head.number),
+        *check_blocks(settings, version.path, manifest.head.number),
     ]
     if problems:
         raise VersionSpoiled(
