@@ -12,6 +12,7 @@ from pathlib import Path
 
 from scripts.bench.audit import audit_rows
 from scripts.bench.capture import capture_rows
+from scripts.bench.delta import delta_rows
 from scripts.bench.flavor import flavor_rows
 from scripts.bench.install import install_rows
 from scripts.bench.publish import publish_rows
@@ -25,6 +26,7 @@ from si.system.run import run
 SUBJECTS: dict[str, Callable[[Path], list[Row]]] = {
     "audit": audit_rows,
     "capture": capture_rows,
+    "delta": delta_rows,
     "flavor": flavor_rows,
     "install": install_rows,
     "publish": publish_rows,

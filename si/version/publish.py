@@ -27,7 +27,9 @@ from si.image.store import load_image, script_path
 from si.image.usage import refuse_mounts
 from si.names_check import VersionName
 from si.version.before import Before, load_before, open_old
+from si.version.block_pack import make_blocks
 from si.version.cache import Cache, capture_of, load_cache, store_cache, with_contents
+from si.version.delta_pack import Contents, make_delta
 from si.version.diff import Changes, without_place
 from si.version.frames import FrameMaker, OldPack
 from si.version.manifest import FileSum, Head, render_manifest
@@ -215,10 +217,22 @@ def _complete(work: _Work, staging: Path, packed: Packed, number: int) -> None:
         files[SIGNATURE] = sign(work.settings, files[MANIFEST])
         for name, data in files.items():
             (staging / name).write_bytes(data)
-            flush(staging / name)
+        _make_shortcuts(work, pack, packed, number)
         _check_unchanged(work.scan, packed)
         flushed.result()
+    for path in staging.iterdir():
+        flush(path)
     flush(staging)
+
+
+def _make_shortcuts(work: _Work, pack: Path, packed: Packed, number: int) -> None:
+    """Write what spares updates frames of the pack."""
+    settings, before = work.settings, work.before
+    new = Contents(number, packed.frames, packed.lines)
+    make_blocks(settings, pack, new, None if before is None else before.version.path)
+    if before is not None:
+        old = Contents(before.version.head.number, before.lists.frames, before.lists.lines)
+        make_delta(settings, pack, old, new)
 
 
 def _sum(data: bytes) -> FileSum:
