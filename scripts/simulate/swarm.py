@@ -20,7 +20,7 @@ from random import Random
 from scripts.simulate.plant import Plant
 from si.serve.announce import MOST_WANTED
 from si.serve.torrent import CONNECTIONS
-from si.version.torrent import piece_size
+from si.version.torrent import PACKED, piece_length
 
 BLOCKS = 96
 _ALL = (1 << BLOCKS) - 1
@@ -62,7 +62,7 @@ def collided(clients: int, pack: float, collisions: float) -> float:
     With U pieces left that nobody has, and each of N - 1 others asking for one, a request meets
     another with probability (N - 1) / U, or surely; summed over all U.
     """
-    pieces = max(1.0, pack / piece_size(int(pack)))
+    pieces = max(1.0, pack / piece_length(int(pack) * PACKED))
     others = min(clients, CONNECTIONS) - 1
     if others < 1:
         return 0.0

@@ -18,7 +18,7 @@ from si.errors import VersionSpoiled
 
 _SMALLEST_PIECE: Final = 64 << 10
 _MOST_PIECES: Final = 4096
-_PACKED: Final = 3
+PACKED: Final = 3
 """A tree is about this many times larger than its pack."""
 
 
@@ -67,7 +67,7 @@ def piece_length(unpacked: int) -> int:
     are what keeps the seeder from sending the same piece twice. It hangs on the tree alone, since
     pieces are hashed before the pack's size is known."""
     length = _SMALLEST_PIECE
-    while unpacked > length * _MOST_PIECES * _PACKED:
+    while unpacked > length * _MOST_PIECES * PACKED:
         length *= 2
     return length
 
