@@ -70,9 +70,9 @@ def test_the_server_sends_little_more_than_its_link_takes_in_that_time() -> None
 def test_narrow_uplinks_cost_much_only_if_the_tracker_knows_no_racks() -> None:
     wide = Plant(server=100.0, client=10.0, rack=10)
     narrow = replace(wide, oversubscription=10)
-    blind = Habits(near_first=False)
-    near_s, blind_s = (max(together(narrow, 200, one).finished) for one in (Habits(), blind))
-    assert near_s < 1.5 * max(together(wide, 200).finished)
+    near, blind = Habits(32), Habits(32, near_first=False)
+    near_s, blind_s = (max(together(narrow, 200, one).finished) for one in (near, blind))
+    assert near_s < 1.5 * max(together(wide, 200, near).finished)
     assert blind_s > 1.4 * near_s
 
 
