@@ -18,6 +18,7 @@ from scripts.bench.install import install_rows
 from scripts.bench.publish import publish_rows
 from scripts.bench.row import Row
 from scripts.bench.swarm import swarm_rows
+from scripts.bench.swarm_faults import swarm_fault_rows
 from scripts.bench.update import update_rows
 from si.errors import SIError
 from si.system.run import run
@@ -30,9 +31,10 @@ SUBJECTS: dict[str, Callable[[Path], list[Row]]] = {
     "install": install_rows,
     "publish": publish_rows,
     "swarm": swarm_rows,
+    "swarm-faults": swarm_fault_rows,
     "update": update_rows,
 }
-IN_MEMORY = frozenset(("capture",))
+IN_MEMORY = frozenset(("capture", "swarm", "swarm-faults"))
 FOLDER = Path("build/bench").resolve()
 OUTPUT = Path("build/bench.json")
 
@@ -69,7 +71,8 @@ def main() -> int:
 @contextmanager
 def _in_memory(folder: Path) -> Iterator[Path]:
     """A tmpfs, mounted at `folder`: pairs of programs that write 600 MB each differ by a factor of
-    five on a disk that others use as well, and say nothing of the programs."""
+    five on a disk that others use as well, and say nothing of the programs. Clients of a swarm have
+    a disk each, where the bench would let sixteen share one."""
     folder.mkdir(parents=True, exist_ok=True)
     run(["mount", "-t", "tmpfs", "-o", "size=12g,mode=700", "si-bench", folder])
     try:

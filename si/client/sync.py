@@ -122,7 +122,13 @@ def _open_source(places: Places, answer: Answer, options: UpdateOptions) -> Iter
     from si.client.published import open_version
     from si.client.version_plan import VersionSource
 
-    with open_version(answer.server, answer.version, places.site_key) as reader:
+    with open_version(
+        answer.server,
+        answer.version,
+        places.site_key,
+        signature=answer.signature,
+        cache=places.cache,
+    ) as reader:
         yield VersionSource(places, answer, reader, options.excludes)
 
 

@@ -42,6 +42,12 @@ class Answer(NamedTuple):
             )
         return VersionName(self.update.image, self.number)
 
+    @property
+    def signature(self) -> bytes:
+        """That of the version's manifest, b"" where the server did not say it."""
+        signed = self.update.signed
+        return signed.signature if signed is not None and signed.number == self.number else b""
+
 
 def ask_server(identity: Identity | None, wanted: Wanted) -> Answer:
     """What this client should be.
@@ -53,7 +59,8 @@ def ask_server(identity: Identity | None, wanted: Wanted) -> Answer:
     name = wanted.client or (identity.client if identity else os.uname().nodename.split(".")[0])
     asked = parse_version_name(wanted.image) if wanted.image else None
     image = asked.image if asked else (identity.image if identity else None)
-    update = fetch_update(server, check_name("client", name), image)
+    told = str(asked) if asked else image
+    update = fetch_update(server, check_name("client", name), told)
     if image is not None and update.image != image:
         raise UpdateRefused(f"asked for image {image}, the server offers {update.image}")
     arch = os.uname().machine if identity is None else identity.arch

@@ -55,6 +55,7 @@ from si.version.store import (
     sweep,
     version_path,
 )
+from si.version.torrent import make_torrent
 
 log = logging.getLogger(__name__)
 
@@ -180,7 +181,7 @@ def _make(work: _Work) -> tuple[Packed, int, Changes | None]:
 
 
 def _pack(work: _Work, path: Path) -> Packed:
-    total = sum(one.record.size for one in work.scan.found)
+    total = work.scan.unpacked
     done = 0
 
     def count(unpacked: int) -> None:
@@ -194,12 +195,10 @@ def _pack(work: _Work, path: Path) -> Packed:
 
 def _complete(work: _Work, staging: Path, packed: Packed, number: int) -> None:
     """Write what belongs to the pack, and see to it that all of it is on the disk."""
-    from si.version.torrent import make_torrent  # takes a tenth of a second to import
-
     pack = staging / PACK
     with ThreadPoolExecutor(max_workers=1) as disk:
         flushed = disk.submit(flush, pack)
-        files = {TORRENT: make_torrent(pack)}
+        files = {TORRENT: make_torrent(PACK, packed.size, packed.pieces)}
         if work.script is not None:
             files[SCRIPT] = work.script
         head = Head(
@@ -212,18 +211,18 @@ def _complete(work: _Work, staging: Path, packed: Packed, number: int) -> None:
             pack_size=packed.size,
             packer=PACKER,
             paths=len(packed.lines),
-            files_bytes=sum(one.record.size for one in work.scan.found),
+            files_bytes=work.scan.unpacked,
         )
         files[MANIFEST] = render_manifest(head, packed.frames, packed.lines)
         files[SIGNATURE] = sign(work.settings, files[MANIFEST])
         for name, data in files.items():
             (staging / name).write_bytes(data)
-        flushed.result()
         _make_shortcuts(work, pack, packed, number)
+        _check_unchanged(work.scan, packed)
+        flushed.result()
     for path in staging.iterdir():
         flush(path)
     flush(staging)
-    _check_unchanged(work.scan, packed)
 
 
 def _make_shortcuts(work: _Work, pack: Path, packed: Packed, number: int) -> None:
