@@ -101,15 +101,16 @@ DEFAULT_LIST = """\
 /var/run/*
 /var/lib/systemd/random-seed
 /var/lib/systemd/credential.secret
-/var/lib/systemd/timers/*
-/var/lib/systemd/timesync/*
-/var/lib/systemd/backlight/*
-/var/lib/systemd/rfkill/*
-/var/lib/systemd/linger/*
-/var/lib/systemd/coredump/*
-/var/lib/systemd/pstore/*
-/var/lib/systemd/network/*
-/var/lib/private/*
+# these directories too: systemd makes them where an image has none
+/var/lib/systemd/timers
+/var/lib/systemd/timesync
+/var/lib/systemd/backlight
+/var/lib/systemd/rfkill
+/var/lib/systemd/linger
+/var/lib/systemd/coredump
+/var/lib/systemd/pstore
+/var/lib/systemd/network
+/var/lib/private
 /var/lib/dhcp/*
 /var/lib/dhclient/*
 /var/lib/dhcpcd/*

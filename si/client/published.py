@@ -16,9 +16,10 @@ from typing import IO
 
 from si.client.download import download
 from si.client.kept import keep, open_kept
-from si.errors import ConfigInvalid, ManifestInvalid
+from si.errors import ConfigInvalid, ManifestInvalid, VersionNotFound
 from si.names_check import VersionName
 from si.version import manifest, signed
+from si.version.delta import split_seal
 from si.version.stream import ManifestReader
 
 
@@ -61,6 +62,24 @@ def open_version(
                 f"asked for {name}, the server gave {reader.head.image}@{reader.head.number}"
             )
         yield reader
+
+
+def fetch_sealed(url: str, told: str, site_key: Path, *, most: int) -> bytes | None:
+    """A text of the server that ends with the site's signature of it; None when there is no such.
+
+    told: what it is, for people. Raises ServerUnreachable, VersionSpoiled, ConfigInvalid.
+    """
+    received = io.BytesIO()
+    try:
+        download(url, received, most=most)
+    except VersionNotFound:
+        return None
+    text, signature = split_seal(received.getvalue())
+    with tempfile.TemporaryFile(prefix="si-index-") as file:
+        file.write(text)
+        file.seek(0)
+        signed.check_signed(told, file, signature, key=_read_key(site_key), place=site_key)
+    return text
 
 
 def _fetch_signature(base: str) -> bytes:

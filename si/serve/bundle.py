@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import platform
 import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -84,14 +85,17 @@ def describe_update(
 ) -> dict[str, object]:
     """What `si-updateclient` asks for: the image, its current version (null when there is none),
     the overrides that exist for this client, and its groups; and the signature of the version
-    `name`, without a number the current one, so that who has its manifest asks no further."""
+    `name`, without a number the current one, so that who has its manifest asks no further.
+
+    An image that came without facts is taken to be of this machine's architecture, as in arming.
+    """
     image = load_image(settings, name.image)
     current = current_number(settings, image.name)
     return {
         "format": 1,
         "client": client.name,
         "image": image.name,
-        "arch": image.arch,
+        "arch": image.arch or platform.machine(),
         "captured": image.captured or "",
         "size_bytes": image.bytes or 0,
         "rsync": bases.rsync,

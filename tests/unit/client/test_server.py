@@ -107,7 +107,7 @@ def test_only_the_signature_of_the_version_that_is_wanted_counts(
     said: dict[str, object], signature: bytes
 ) -> None:
     update = parse_update(json.dumps({**UPDATE, **said}), "u")
-    assert Answer("http://10.0.0.1:8080", update, 3).signature == signature
+    assert Answer("http://10.0.0.1:8080", update, 3, None).signature == signature
 
 
 @pytest.mark.parametrize("said", [None, "S", {"version": 0, "signature": "S"}, {"version": 3}])
