@@ -49,6 +49,11 @@ class Places:
         return self.etc / "updateclient.exclude"
 
     @property
+    def last_update(self) -> Path:
+        """What the last update moved and how long that took, for estimates."""
+        return self.etc / "last-update.json"
+
+    @property
     def menu_pending(self) -> Path:
         """Stands while the boot menu does not yet fit what /boot holds."""
         return self.etc / "bootmenu.pending"

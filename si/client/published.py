@@ -13,7 +13,7 @@ import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path
 
-from si.client.download import download
+from si.client.download import Link, download
 from si.errors import ConfigInvalid, ManifestInvalid
 from si.names_check import VersionName
 from si.version import manifest, signed
@@ -21,18 +21,21 @@ from si.version.stream import ManifestReader
 
 
 @contextlib.contextmanager
-def open_version(server: str, name: VersionName, site_key: Path) -> Iterator[ManifestReader]:
+def open_version(
+    server: str, name: VersionName, site_key: Path, link: Link | None = None
+) -> Iterator[ManifestReader]:
     """The version `name`, which has a number, of the server with base URL `server`.
 
-    site_key: the file with the site's public key. Raises ConfigInvalid (no such file),
-    VersionNotFound, ServerUnreachable, VersionSpoiled, ManifestInvalid.
+    site_key: the file with the site's public key; link: notes how fast the manifest came. Raises
+    ConfigInvalid (no such file), VersionNotFound, ServerUnreachable, VersionSpoiled,
+    ManifestInvalid.
     """
     key = _read_key(site_key)
     base = f"{server}/versions/{urllib.parse.quote(name.image, safe='')}/{name.number}"
     with tempfile.TemporaryFile(prefix="si-manifest-") as file:
         signature = io.BytesIO()
         download(f"{base}/manifest.sig", signature, most=signed.MAX_BYTES)
-        download(f"{base}/manifest", file, most=manifest.MAX_BYTES)
+        download(f"{base}/manifest", file, most=manifest.MAX_BYTES, link=link)
         file.seek(0)
         told = f"the manifest of {name}"
         signed.check_signed(told, file, signature.getvalue(), key=key, place=site_key)

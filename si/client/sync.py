@@ -12,6 +12,7 @@ import contextlib
 import dataclasses
 import logging
 import os
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,9 +20,12 @@ from typing import TYPE_CHECKING, Union
 
 from si.client.ask import Progress, confirm
 from si.client.bootmenu import make_menu, mark_menu_pending
+from si.client.download import Link
+from si.client.estimate import LastUpdate, estimate
 from si.client.explain import explain_path
 from si.client.files import note_holder, take_lock
 from si.client.identity import Identity, load_identity, write_identity
+from si.client.last_update import load_last_update, write_last_update
 from si.client.places import Places
 from si.client.plan import Plan
 from si.client.rules import Protection
@@ -29,7 +33,7 @@ from si.client.run_hooks import POST_UPDATE, PRE_UPDATE, run_hooks
 from si.client.server import Update
 from si.client.services import Services, find_services, restart_services
 from si.client.space import check_space
-from si.client.update_report import question, show
+from si.client.update_report import question, show_done, show_plan
 from si.client.wanted import Answer, Wanted, ask_server
 from si.errors import PrivilegeMissing, UpdateRefused
 
@@ -75,20 +79,22 @@ def update_client(places: Places, options: UpdateOptions) -> int:
         note_holder(lock, f"another si-updateclient is at work here (process {os.getpid()})")
         identity = load_identity(places.identity)
         answer = _ask(identity, options)
-        with _open_source(places, answer, options) as source:
+        link = Link()
+        with _open_source(places, answer, options, link) as source:
             if options.explained is not None:
                 protection = Protection(source.guarding.rules)
                 print(explain_path(places, protection, options.explained))
                 return 0
             plan = source.make_plan(with_boot_menu=options.with_boot_menu)
-            is_needed = bool(plan.items) or plan.needs_menu
-            services = Services()
-            if not options.is_dry_run:
-                services = _bring(places, plan, answer.update, options)
-                _remember(places, identity, answer, plan)
-        show(plan, answer.update, is_dry_run=options.is_dry_run, as_json=options.as_json)
+            if options.is_dry_run:
+                expected = estimate(plan.cost(), link.rate, load_last_update(places.last_update))
+                show_plan(plan, answer.update, expected, as_json=options.as_json)
+                return EXIT_DIFFERS if plan.items or plan.needs_menu else 0
+            services = _bring(places, plan, answer.update, options, link)
+            _remember(places, identity, answer, plan)
+        show_done(plan, answer.update, as_json=options.as_json)
         _renew(services, options)
-    return EXIT_DIFFERS if options.is_dry_run and is_needed else 0
+    return 0
 
 
 def _ask(identity: Identity | None, options: UpdateOptions) -> Answer:
@@ -102,7 +108,9 @@ def _ask(identity: Identity | None, options: UpdateOptions) -> Answer:
 
 
 @contextlib.contextmanager
-def _open_source(places: Places, answer: Answer, options: UpdateOptions) -> Iterator[Source]:
+def _open_source(
+    places: Places, answer: Answer, options: UpdateOptions, link: Link
+) -> Iterator[Source]:
     # Each way imports what it needs: a no-op spends most of its time on imports.
     if options.is_live:
         from si.client.live_plan import LiveSource
@@ -112,11 +120,13 @@ def _open_source(places: Places, answer: Answer, options: UpdateOptions) -> Iter
     from si.client.published import open_version
     from si.client.version_plan import VersionSource
 
-    with open_version(answer.server, answer.version, places.site_key) as reader:
+    with open_version(answer.server, answer.version, places.site_key, link) as reader:
         yield VersionSource(places, answer, reader, options.excludes)
 
 
-def _bring(places: Places, plan: Plan, update: Update, options: UpdateOptions) -> Services:
+def _bring(
+    places: Places, plan: Plan, update: Update, options: UpdateOptions, link: Link
+) -> Services:
     """Do what the plan says. Gives the services that still run what is no longer there."""
     _refuse_ruin(plan)
     plan.check()
@@ -126,7 +136,7 @@ def _bring(places: Places, plan: Plan, update: Update, options: UpdateOptions) -
         return Services()
     confirm(question(plan), yes=options.yes)
     run_hooks(places, PRE_UPDATE, update, plan.items, version=plan.version)
-    _apply(plan, places)
+    _apply(plan, places, link)
     run_hooks(places, POST_UPDATE, update, plan.items, version=plan.version)
     return find_services(Path("/proc"), plan.items) if places.root == Path("/") else Services()
 
@@ -151,17 +161,28 @@ def _refuse_ruin(plan: Plan) -> None:
         )
 
 
-def _apply(plan: Plan, places: Places) -> None:
-    """Do it, then make the boot menu."""
+def _apply(plan: Plan, places: Places, link: Link) -> None:
+    """Do it and note how long it took, then make the boot menu."""
     if plan.needs_menu:
         mark_menu_pending(places)
     progress = Progress(len(plan.items))
+    begun = time.monotonic()
     try:
         plan.perform(progress.step)
     finally:
         progress.clear()
+    _note_pace(places, plan, link, time.monotonic() - begun)
     if plan.needs_menu:
         _log.info("%s; a reboot starts what is new in /boot", make_menu(places))
+
+
+def _note_pace(places: Places, plan: Plan, link: Link, took_s: float) -> None:
+    """Keep for the next estimate how long this update took."""
+    if not plan.items or not places.etc.is_dir():
+        return
+    before = load_last_update(places.last_update)
+    rate = link.rate or (before.link if before else None)
+    write_last_update(places.last_update, LastUpdate(plan.cost(), took_s, rate))
 
 
 def _remember(places: Places, identity: Identity | None, answer: Answer, plan: Plan) -> None:
