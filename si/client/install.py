@@ -87,11 +87,16 @@ def find_program() -> bytes:
     return Path(archive).read_bytes()
 
 
+def render_wrapper(word: str) -> str:
+    """The program in /usr/sbin that calls one of `COMMANDS`."""
+    return _WRAPPER.format(command=f"si-{word}", word=word)
+
+
 def planned_changes(places: Places, program: bytes) -> tuple[Change, ...]:
     """What preparing writes beside the facts, without what is there already."""
     changes = [Change(places.program, program, 0o644)]
     for word in COMMANDS:
-        text = _WRAPPER.format(command=f"si-{word}", word=word)
+        text = render_wrapper(word)
         changes.append(Change(places.sbin / f"si-{word}", text.encode(), 0o755))
     unit = _UNIT.format(python=find_tool("python3")).encode()
     changes.append(Change(places.units / UNIT, unit, 0o644))
