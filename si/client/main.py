@@ -47,6 +47,7 @@ def dispatch(words: Sequence[str]) -> int:
         "prepareclient": run_prepareclient,
         "updateclient": run_updateclient,
         "audit": run_audit,
+        "install": run_install,
         "report": run_report,
     }
     name = words[0].removeprefix("si-") if words else ""
@@ -201,6 +202,23 @@ def run_audit(words: Sequence[str]) -> int:
             explained=given.explain,
         )
         return audit_client(places, options)
+
+    return run_command(parser, words, call)
+
+
+def run_install(words: Sequence[str]) -> int:
+    """install: the end of the line that `si-server --client-line` prints."""
+    from si.client.install import COMMANDS, install_commands
+
+    parser = _parser("si-client.pyz install", "Put the client commands onto this machine.")
+    parser.add_argument(
+        "--site-key", type=Path, metavar="FILE", help="versions are signed with this key, trust it"
+    )
+
+    def call(places: Places, given: Arguments) -> int:
+        install_commands(places, given.site_key)
+        print(f"installed {', '.join(f'si-{word}' for word in COMMANDS)}, {__version__}")
+        return 0
 
     return run_command(parser, words, call)
 
