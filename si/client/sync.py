@@ -33,6 +33,7 @@ from si.client.run_hooks import POST_UPDATE, PRE_UPDATE, run_hooks
 from si.client.server import Update
 from si.client.services import Services, find_services, restart_services
 from si.client.space import check_space
+from si.client.undo import plan_safety, undo_update
 from si.client.update_report import question, show_done, show_plan
 from si.client.wanted import Answer, Wanted, ask_server
 from si.errors import PrivilegeMissing, UpdateRefused
@@ -61,9 +62,23 @@ class UpdateOptions:
     as_json: bool = False
     with_boot_menu: bool = True
     with_space_check: bool = True
+    with_snapshot: bool = True
     restarts_services: bool = False
     explained: str | None = None
     """A path of which only the protection is wanted."""
+
+
+def undo_client(places: Places, *, is_dry_run: bool, yes: bool) -> int:
+    """Return to what the machine was before the last update, or show that; gives the exit code.
+
+    Raises PrivilegeMissing, ClientBusy, UndoImpossible, NotConfirmed, CommandFailed.
+    """
+    if os.geteuid() != 0:
+        raise PrivilegeMissing("undoing an update needs root", hint="run it as root, or with sudo")
+    with take_lock(places.update_lock, what="si-updateclient") as lock:
+        note_holder(lock, f"another si-updateclient is at work here (process {os.getpid()})")
+        undo_update(places, is_dry_run=is_dry_run, yes=yes)
+    return EXIT_DIFFERS if is_dry_run else 0
 
 
 def update_client(places: Places, options: UpdateOptions) -> int:
@@ -134,9 +149,12 @@ def _bring(
         check_space(plan.items, places.root, keeps_old=plan.keeps_old)
     if not plan.items and not plan.needs_menu:
         return Services()
+    safety = plan_safety(places, plan.items, wanted=options.with_snapshot)
     confirm(question(plan), yes=options.yes)
+    safety.secure()
     run_hooks(places, PRE_UPDATE, update, plan.items, version=plan.version)
     _apply(plan, places, link)
+    safety.keep()
     run_hooks(places, POST_UPDATE, update, plan.items, version=plan.version)
     return find_services(Path("/proc"), plan.items) if places.root == Path("/") else Services()
 
