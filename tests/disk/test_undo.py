@@ -210,10 +210,12 @@ def test_an_update_that_was_cut_off_is_undone_from_its_beginning(
 def test_an_undo_that_is_cut_off_anywhere_leaves_one_or_the_other(
     program: Program, machine: Machine
 ) -> None:
+    succeeds(update(program, machine.root, "--yes", "--image", "web@1"))
+    put(machine.root / "usr/d0/f000", "drift")
     before = machine.read()
     number = 0
     while True:
-        succeeds(update(program, machine.root, "--yes"))
+        succeeds(update(program, machine.root, "--yes", "--image", "web@1"))
         updated = machine.read()
         number += 1
         if not killed(number, program, machine, "--undo"):
