@@ -23,7 +23,7 @@ from si.client.itemize import Item, merge_passes, retype_existing
 from si.client.overlaid import list_overrides, without_top
 from si.client.passes import Pass, is_empty_below, perform, preview
 from si.client.places import Places
-from si.client.plan import Plan, Step
+from si.client.plan import Fetched, Plan, Step
 from si.client.server import Update
 
 
@@ -63,9 +63,10 @@ class LiveSource:
         # At most: of a file that is here in another form, rsync fetches only what it lacks.
         size = sum(item.size for item in items if item.is_data)
 
-        def bring(step: Step) -> None:
+        def bring(step: Step) -> tuple[Fetched, ...]:
             _count(passes[0], root, step)
             lay_over(passes[1:], root, step)
+            return ()
 
         return Plan(
             name=f"{update.image}, captured {update.captured}",

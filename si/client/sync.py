@@ -13,10 +13,10 @@ import dataclasses
 import logging
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Union
+from typing import TYPE_CHECKING, NamedTuple, Union
 
 from si.client.ask import Progress, confirm
 from si.client.bootmenu import make_menu, mark_menu_pending
@@ -27,7 +27,7 @@ from si.client.files import note_holder, take_lock
 from si.client.identity import Identity, load_identity, write_identity
 from si.client.last_update import load_last_update, write_last_update
 from si.client.places import Places
-from si.client.plan import Plan
+from si.client.plan import Fetched, Plan
 from si.client.rules import Protection
 from si.client.run_hooks import POST_UPDATE, PRE_UPDATE, run_hooks
 from si.client.server import Update
@@ -68,6 +68,13 @@ class UpdateOptions:
     """A path of which only the protection is wanted."""
 
 
+class _Done(NamedTuple):
+    """services: that still run what is no longer there; fetched: how the files came."""
+
+    services: Services = Services()
+    fetched: tuple[Fetched, ...] = ()
+
+
 def undo_client(places: Places, *, is_dry_run: bool, yes: bool) -> int:
     """Return to what the machine was before the last update, or show that; gives the exit code.
 
@@ -105,10 +112,10 @@ def update_client(places: Places, options: UpdateOptions) -> int:
                 expected = estimate(plan.cost(), link.rate, load_last_update(places.last_update))
                 show_plan(plan, answer.update, expected, as_json=options.as_json)
                 return EXIT_DIFFERS if plan.items or plan.needs_menu else 0
-            services = _bring(places, plan, answer.update, options, link)
+            done = _bring(places, plan, answer.update, options, link)
             _remember(places, identity, answer, plan)
-        show_done(plan, answer.update, as_json=options.as_json)
-        _renew(services, options)
+        show_done(plan, answer.update, done.fetched, as_json=options.as_json)
+        _renew(done.services, options)
     return 0
 
 
@@ -135,28 +142,35 @@ def _open_source(
     from si.client.published import open_version
     from si.client.version_plan import VersionSource
 
-    with open_version(answer.server, answer.version, places.site_key, link) as reader:
+    with open_version(
+        answer.server,
+        answer.version,
+        places.site_key,
+        signature=answer.signature,
+        cache=places.cache,
+        link=link,
+    ) as reader:
         yield VersionSource(places, answer, reader, options.excludes)
 
 
-def _bring(
-    places: Places, plan: Plan, update: Update, options: UpdateOptions, link: Link
-) -> Services:
-    """Do what the plan says. Gives the services that still run what is no longer there."""
+def _bring(places: Places, plan: Plan, update: Update, options: UpdateOptions, link: Link) -> _Done:
+    """Do what the plan says."""
     _refuse_ruin(plan)
     plan.check()
     if options.with_space_check:
         check_space(plan.items, places.root, keeps_old=plan.keeps_old)
     if not plan.items and not plan.needs_menu:
-        return Services()
+        return _Done()
     safety = plan_safety(places, plan.items, wanted=options.with_snapshot)
     confirm(question(plan), yes=options.yes)
     safety.secure()
     run_hooks(places, PRE_UPDATE, update, plan.items, version=plan.version)
-    _apply(plan, places, link)
+    fetched = _apply(plan, places, link)
     safety.keep()
     run_hooks(places, POST_UPDATE, update, plan.items, version=plan.version)
-    return find_services(Path("/proc"), plan.items) if places.root == Path("/") else Services()
+    is_machine = places.root == Path("/")
+    services = find_services(Path("/proc"), plan.items) if is_machine else Services()
+    return _Done(services, fetched)
 
 
 def _renew(services: Services, options: UpdateOptions) -> None:
@@ -179,28 +193,34 @@ def _refuse_ruin(plan: Plan) -> None:
         )
 
 
-def _apply(plan: Plan, places: Places, link: Link) -> None:
+def _apply(plan: Plan, places: Places, link: Link) -> tuple[Fetched, ...]:
     """Do it and note how long it took, then make the boot menu."""
     if plan.needs_menu:
         mark_menu_pending(places)
     progress = Progress(len(plan.items))
     begun = time.monotonic()
     try:
-        plan.perform(progress.step)
+        fetched = plan.perform(progress.step)
     finally:
         progress.clear()
-    _note_pace(places, plan, link, time.monotonic() - begun)
+    _note_pace(places, plan, fetched, link, time.monotonic() - begun)
     if plan.needs_menu:
         _log.info("%s; a reboot starts what is new in /boot", make_menu(places))
+    return fetched
 
 
-def _note_pace(places: Places, plan: Plan, link: Link, took_s: float) -> None:
-    """Keep for the next estimate how long this update took."""
+def _note_pace(
+    places: Places, plan: Plan, fetched: Sequence[Fetched], link: Link, took_s: float
+) -> None:
+    """Keep for the next estimate what this update moved, and how long it took."""
     if not plan.items or not places.etc.is_dir():
         return
+    cost = plan.cost()
+    if fetched:
+        cost = cost._replace(fetched=sum(one.size for one in fetched))
     before = load_last_update(places.last_update)
     rate = link.rate or (before.link if before else None)
-    write_last_update(places.last_update, LastUpdate(plan.cost(), took_s, rate))
+    write_last_update(places.last_update, LastUpdate(cost, took_s, rate))
 
 
 def _remember(places: Places, identity: Identity | None, answer: Answer, plan: Plan) -> None:

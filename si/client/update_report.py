@@ -8,28 +8,29 @@ from __future__ import annotations
 import json
 import logging
 from collections import Counter
+from collections.abc import Sequence
 
 from si.client.estimate import Estimate
 from si.client.itemize import describe_item, quote_path
-from si.client.plan import Plan
+from si.client.plan import Fetched, Plan
 from si.client.server import Update
 from si.client.space import format_size
 
 _log = logging.getLogger(__name__)
 
 
-def show_done(plan: Plan, update: Update, *, as_json: bool) -> None:
-    """Print in a line what was changed, or all of it as JSON."""
+def show_done(plan: Plan, update: Update, fetched: Sequence[Fetched], *, as_json: bool) -> None:
+    """Print in a line what was changed and how it came, or all of it as JSON."""
     if as_json:
-        print(json.dumps({**_as_data(plan, update), "dry_run": False}, indent=1))
+        print(json.dumps({**_as_data(plan, update, fetched), "dry_run": False}, indent=1))
     else:
-        print(_summary(plan, is_dry_run=False))
+        print(_summary(plan, is_dry_run=False) + _told_ways(fetched))
 
 
 def show_plan(plan: Plan, update: Update, expected: Estimate, *, as_json: bool) -> None:
     """Print what would change, line by line or as JSON, and how long that would take."""
     if as_json:
-        data = {**_as_data(plan, update), "dry_run": True}
+        data = {**_as_data(plan, update, ()), "dry_run": True}
         data["expected"] = _expected_data(expected)
         print(json.dumps(data, indent=1))
     else:
@@ -55,8 +56,8 @@ def describe_expected(expected: Estimate) -> str:
     """How long it will take, and what that rests on."""
     cost = expected.cost
     text = (
-        f"about {format_seconds(expected.seconds)}: {format_size(cost.fetched)} to fetch at "
-        f"{format_size(round(expected.link))}/s ({expected.link_source}), "
+        f"about {format_seconds(expected.seconds)}: at most {format_size(cost.fetched)} to fetch "
+        f"at {format_size(round(expected.link))}/s ({expected.link_source}), "
         f"{format_size(cost.written)} to write, {cost.paths} paths"
     )
     if expected.miss is not None:
@@ -95,7 +96,14 @@ def _summary(plan: Plan, *, is_dry_run: bool) -> str:
     )
 
 
-def _as_data(plan: Plan, update: Update) -> dict[str, object]:
+def _told_ways(fetched: Sequence[Fetched]) -> str:
+    if not fetched:
+        return ""
+    ways = ", ".join(f"{one.files} by {one.way}" for one in fetched)
+    return f" ({ways}; {format_size(sum(one.size for one in fetched))} fetched)"
+
+
+def _as_data(plan: Plan, update: Update, fetched: Sequence[Fetched]) -> dict[str, object]:
     return {
         "client": update.client,
         "image": update.image,
@@ -103,6 +111,7 @@ def _as_data(plan: Plan, update: Update) -> dict[str, object]:
         "captured": update.captured,
         "overrides": list(update.overrides),
         "boot_menu": plan.needs_menu,
+        "fetched": [{"way": one.way, "files": one.files, "bytes": one.size} for one in fetched],
         "changes": [
             {
                 "path": quote_path(b"/" + item.path if item.path != b"." else b"/"),

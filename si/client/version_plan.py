@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 
-from si.client.apply import Job, apply, files_to_fetch
+from si.client.apply import Job, apply
 from si.client.bootmenu import is_menu_pending, touches_boot
 from si.client.changes import WRITE, Change, Work, plan_changes
 from si.client.comparison import Scope, compare_trees
@@ -28,17 +28,16 @@ from si.client.itemize import Item, quote_path
 from si.client.live_plan import lay_over
 from si.client.overlaid import Overlaid, list_overrides, preview_overrides
 from si.client.places import Places
-from si.client.plan import Plan, Step
+from si.client.plan import Fetched, Plan, Step
 from si.client.removal import Removal, list_removals, remove_trees
 from si.client.rules import Protection
 from si.client.scope import guard_against, make_scope, top_of
 from si.client.staging import PREFIX
+from si.client.supply import Origin
 from si.client.wanted import Answer
 from si.errors import UpdateRefused
 from si.version.record import FILE, FOLDER
 from si.version.stream import ManifestReader
-
-_PACK = "image.tar.zst"
 
 
 class VersionSource:
@@ -107,8 +106,13 @@ class VersionSource:
         base = f"{self._answer.server}/versions/{urllib.parse.quote(name.image, safe='')}"
         return Job(
             top=top_of(self._places),
-            url=f"{base}/{name.number}/{_PACK}",
-            frames=self._reader.frames if work.changes else (),
+            origin=Origin(
+                base=f"{base}/{name.number}",
+                number=self._reader.head.number,
+                frames=self._reader.frames if work.changes else (),
+                held=self._answer.held,
+                site_key=self._places.site_key,
+            ),
             changes=work.changes,
             removals=removals,
             folders=work.folders,
@@ -117,18 +121,21 @@ class VersionSource:
 
 
 def _packed_bytes(job: Job) -> int:
-    """What of the pack has to come."""
-    wanted = wanted_frames(files_to_fetch(job.changes), job.frames)
-    return sum(stretch.end - stretch.begin for stretch in join_frames(wanted, job.frames))
+    """What of the pack has to come, where nothing smaller serves. Raises ManifestInvalid."""
+    frames = job.origin.frames
+    written = (change.record for change in job.changes if change.action == WRITE)
+    wanted = wanted_frames((each for each in written if each.kind == FILE), frames)
+    return sum(stretch.end - stretch.begin for stretch in join_frames(wanted, frames))
 
 
 def _data_bytes(items: Iterable[Item]) -> int:
     return sum(item.size for item in items if item.is_data)
 
 
-def _perform(job: Job, overlaid: Overlaid, root: Path, step: Step) -> None:
-    apply(job, step)
+def _perform(job: Job, overlaid: Overlaid, root: Path, step: Step) -> tuple[Fetched, ...]:
+    fetched = apply(job, step)
     lay_over(overlaid.passes, root, step)
+    return fetched
 
 
 def _check(job: Job) -> None:

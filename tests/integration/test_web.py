@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import platform
 import subprocess
 import sys
 import tarfile
@@ -157,6 +158,8 @@ def test_what_to_update_to(server: Server) -> None:
     told = json.loads(body)
     assert (told["client"], told["image"], told["version"]) == ("web1", "web", None)
     assert told["overrides"] == ["everyone", "web1"]
+    # The image has no facts. Arming takes the server's own architecture then, and so must updates.
+    assert told["arch"] == platform.machine()
     assert told["rsync"] == f"rsync://127.0.0.1:{server.settings.server.rsync_port}"
     assert json.loads(server.ask("/clients/web1/update.json?image=web")[1])["image"] == "web"
     status, body = server.ask("/clients/web1/update.json?image=gone")

@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from si.client import excludes
 from si.client.excludes import (
     DEFAULT_LIST,
     below,
@@ -42,10 +41,21 @@ def test_the_default_list_parses_and_has_the_ancestors_paths() -> None:
     assert len(set(rules)) == len(rules)
 
 
+def test_what_systemd_makes_where_it_is_missing_is_no_drift() -> None:
+    protection = Protection(parse_rules(DEFAULT_LIST, "default"))
+    for path in (b"/var/lib/systemd/linger", b"/var/lib/systemd/timers", b"/var/lib/private"):
+        rules = protection.rules_in(path.rpartition(b"/")[0])
+        assert rules.decide(path, is_folder=True) is not None, path
+
+
 def test_what_a_capture_leaves_out_as_identity_no_update_removes() -> None:
-    protected = {*excludes.IDENTITY, *excludes.BOOT, *parse_excludes(DEFAULT_LIST, "default")}
+    protected = {rule.pattern for rule in builtin_rules({}, {})}
+    protected |= {*parse_excludes(DEFAULT_LIST, "default")}
     for path in (*capture.IDENTITY, *capture.CACHES, capture.DBUS_MACHINE_ID):
-        assert any(fnmatch.fnmatch(path, pattern) for pattern in protected), path
+        assert any(
+            fnmatch.fnmatch(path, pattern) or path.startswith(f"{pattern}/")
+            for pattern in protected
+        ), path
 
 
 def test_built_in_rules_stand_alone() -> None:
