@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from itertools import accumulate, groupby
 from pathlib import Path
 from typing import NamedTuple
@@ -28,6 +28,7 @@ from si.version.delta import (
     parse_delta,
     split_seal,
 )
+from si.version.diff import without_place
 from si.version.frames import LEVEL
 from si.version.manifest import Frame
 from si.version.signature import check_signature, sign
@@ -51,7 +52,6 @@ class _File(NamedTuple):
     offset: int
     size: int
     content: str
-    is_new: bool
 
 
 def make_delta(settings: Settings, pack: Path, old: Contents, new: Contents) -> bool:
@@ -60,10 +60,9 @@ def make_delta(settings: Settings, pack: Path, old: Contents, new: Contents) -> 
     There is none where the frames of the pack that hold what is new hold little else. Raises
     VersionSpoiled for a pack that is not what its lines say, OSError.
     """
-    small = list(_small_files(old.lines, new.lines))
-    files = sorted(file for file in small if file.is_new)
-    fetched = {file.frame for file in files}
-    if sum(one.size for one in small if one.frame in fetched and not one.is_new) < _WORTH:
+    files = sorted(_new_files(old.lines, new.lines))
+    in_frames = _files_of(new.lines, {file.frame for file in files})
+    if sum(one.size for one in in_frames) - sum(one.size for one in files) < _WORTH:
         return False
     path = pack.with_name(delta_name(old.number))
     places: dict[str, list[Place]] = {}
@@ -123,22 +122,36 @@ def _check_frames(path: Path, frames: Iterable[Frame]) -> Iterator[str]:
         yield f"{path.name}: {error.strerror}"
 
 
-def _small_files(old: Iterable[bytes], new: Iterable[bytes]) -> Iterator[_File]:
-    """The small files of a version; new are those that another has not, not in that place."""
-    known = {_named(line.split(b" ", 10)) for line in old if line.startswith(b"f ")}
-    for line in new:
-        if not line.startswith(b"f "):
-            continue
-        words = line.split(b" ", 10)
-        size = int(words[5])
-        if 0 < size < SMALL and words[8] == b"-":
-            frame, _, offset = words[10].partition(b":")
-            is_new = _named(words) not in known
-            yield _File(int(frame), int(offset), size, words[6].decode(), is_new)
+def _new_files(old: Iterable[bytes], new: Sequence[bytes]) -> Iterator[_File]:
+    """The small files of a version that another has not, not in that place."""
+    before = {*map(without_place, old)}
+    fresh = [line for line in new if without_place(line) not in before]
+    known = {_named(line) for line in before.difference(map(without_place, new))}
+    return (file for line in fresh if _named(line) not in known and (file := _small_file(line)))
 
 
-def _named(words: Sequence[bytes]) -> tuple[bytes, bytes]:
+def _files_of(lines: Iterable[bytes], frames: Container[int]) -> Iterator[_File]:
+    """The small files that lie in `frames`."""
+    for line in lines:
+        if int(line[line.rfind(b" ") + 1 : line.rfind(b":")]) in frames:
+            file = _small_file(line)
+            if file is not None:
+                yield file
+
+
+def _small_file(line: bytes) -> _File | None:
+    """The file of a line; None when it is not a small one with bytes."""
+    words = line.split(b" ", 10)
+    size = int(words[5])
+    if words[0] != b"f" or not 0 < size < SMALL or words[8] != b"-":
+        return None
+    frame, _, offset = words[10].partition(b":")
+    return _File(int(frame), int(offset), size, words[6].decode())
+
+
+def _named(line: bytes) -> tuple[bytes, bytes]:
     """Content and path of a record."""
+    words = line.split(b" ", 10)
     return words[6], words[9]
 
 
