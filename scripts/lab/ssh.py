@@ -18,6 +18,8 @@ OPTIONS = ("-F", "/dev/null", "-o", "BatchMode=yes", "-o", "IdentitiesOnly=yes",
            "-o", "LogLevel=ERROR", "-o", "ConnectTimeout=5",
            "-o", "ServerAliveInterval=10", "-o", "ServerAliveCountMax=6")  # fmt: skip
 SSH_FAILED = 255
+NOT_KNOWN = ("", "offline", "unknown", "initializing", "starting")
+"""What systemctl answers, without waiting, while a machine that lets us in has no message bus."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +78,15 @@ class Login:
 
     def wait_running(self, timeout_s: float) -> str:
         """Wait until systemd has finished starting; its state: running, degraded, ..."""
-        done = self.run(
-            ["systemctl", "is-system-running", "--wait"], timeout_s=timeout_s, check=False
-        )
-        return done.text.strip()
+        deadline = time.monotonic() + timeout_s
+        while True:
+            left = deadline - time.monotonic()
+            state = self.run(
+                ["systemctl", "is-system-running", "--wait"], timeout_s=left, check=False
+            ).text.strip()
+            if state not in NOT_KNOWN or left < 1:
+                return state
+            time.sleep(0.2)
 
     def _copy(self, paths: Sequence[Arg], timeout_s: float) -> None:
         argv: list[Arg] = ["scp", *OPTIONS, "-p", "-q", "-i", self.key, *paths]
