@@ -86,6 +86,8 @@ class _Feeder(threading.Thread):
     def __init__(self, ranges: Ranges, source: Source, sink: int) -> None:
         super().__init__(daemon=True)
         self.error: Exception | None = None
+        self.is_stopping = False
+        """Set before the connection is closed from here: what breaks then is no fault."""
         self._ranges = ranges
         self._told = source.told
         self._frames = source.frames
@@ -93,12 +95,13 @@ class _Feeder(threading.Thread):
         self._sink = sink
 
     def run(self) -> None:
-        """Until all is fed, or something fails: then zstd sees the end."""
-        try:
-            with os.fdopen(self._sink, "wb", buffering=0) as sink:
+        """Until all is fed, or something fails: then zstd sees the end, after the error is set."""
+        with os.fdopen(self._sink, "wb", buffering=0) as sink:
+            try:
                 self._feed(sink)
-        except Exception as error:
-            self.error = error
+            except Exception as error:
+                if not self.is_stopping:
+                    self.error = error
 
     def _feed(self, sink: IO[bytes]) -> None:
         wanted = frozenset(self._wanted)
@@ -133,6 +136,7 @@ def open_pack(source: Source) -> Iterator[Pack]:
     assert process.stdout is not None
 
     def stop() -> None:
+        feeder.is_stopping = True
         process.kill()
         ranges.close()
         feeder.join()
