@@ -4,7 +4,7 @@ PYTEST := $(PY) -m pytest
 AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo -E)
 SHELL_SOURCES := $(shell git ls-files '*.sh' 2>/dev/null) boel-initrd/init boel-initrd/bin/udevadm .ci/run
 
-.PHONY: help setup demo demo-shell test test-full lint unit golden integration disk e2e mutants bench man client wheel clean
+.PHONY: help setup demo demo-shell test test-full lint unit golden integration disk e2e mutants bench simulate man client wheel clean
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /  \1\t/p' Makefile | expand -t 16
@@ -53,6 +53,9 @@ mutants: build/.setup ## small changes of si/layout and si/script that no test n
 
 bench: build/.setup client ## the figures, as ratios to a peer in the same run
 	@$(AS_ROOT) $(PY) -m scripts.bench
+
+simulate: build/.setup ## the figures of si-scaling(7): up to 10,000 clients; takes minutes
+	@$(PY) -m scripts.simulate
 
 man: build/.setup ## the manual pages, in build/man
 	@mkdir -p build/man

@@ -28,10 +28,13 @@ import libtorrent  # noqa: E402
 _LOOK_EVERY_MS = 200
 _TELL_EVERY_S = 5
 _ASK_TRACKER_EVERY_S = 15
+_FORGIVE_AFTER_S = 5
 _READ_AHEAD = 64
 _FAILED, _DESERTED = 1, 3
 _NEXT, _LATER = 7, 1
 """Priorities of libtorrent."""
+_UNORDERED = (0.42, 0.6)
+"""Between these parts of the pack no piece comes before others."""
 _SETTINGS = {
     "user_agent": "boel",
     "enable_dht": False,
@@ -55,6 +58,7 @@ _SETTINGS = {
     "whole_pieces_threshold": 0,
     "max_allowed_in_request_queue": 4,
     "alert_mask": libtorrent.alert.category_t.error_notification
+    | libtorrent.alert.category_t.peer_notification
     | libtorrent.alert.category_t.storage_notification
     | libtorrent.alert.category_t.status_notification,
 }
@@ -74,17 +78,31 @@ class Fetch:
     def __init__(self, torrent: str, folder: str, tracker: str, port: int) -> None:
         session: Any = libtorrent.session
         self.session = session({**_SETTINGS, "listen_interfaces": f"0.0.0.0:{port}"})
+        self.info = libtorrent.torrent_info(torrent)
+        self.folder = folder
+        self.tracker = tracker
+        self.sent = 0
+        self.read: dict[int, bytes] = {}
+        self._join()
+
+    def _join(self) -> None:
+        """Become one of the swarm; what the folder has of the pack is checked, and kept."""
         parameters: Any = libtorrent.add_torrent_params()
-        parameters.ti = self.info = libtorrent.torrent_info(torrent)
-        parameters.save_path = self.folder = folder
-        parameters.trackers = [tracker]
+        parameters.ti = self.info
+        parameters.save_path = self.folder
+        parameters.trackers = [self.tracker]
         flags = libtorrent.torrent_flags
         parameters.flags &= ~(flags.auto_managed | flags.paused)
         self.handle: Any = self.session.add_torrent(parameters)
-        self.sent = 0
-        self.asked = 0
-        self.read: dict[int, bytes] = {}
-        self.preferred = -1
+        self.asked = self.sent
+        self.ordered = False
+        self.banned = False
+
+    def _forgive(self) -> None:
+        """Forget who was banned: those whose bytes shared a piece with a liar's are among them, and
+        in a small swarm that is everybody."""
+        self.session.remove_torrent(self.handle)
+        self._join()
 
     def run(self, patience_s: float) -> None:
         """Until the last byte went to stdout."""
@@ -94,7 +112,7 @@ class Fetch:
             self.session.wait_for_alert(_LOOK_EVERY_MS)
             self._hear()
             status = self.handle.status()
-            self._prefer()
+            self._prefer(status)
             self._ask(status)
             self._send()
             now = time.monotonic()
@@ -106,6 +124,8 @@ class Fetch:
             if now - heard > patience_s:
                 _note(self.folder, "sent", self.sent * self.info.piece_length())
                 raise Fault(f"no peer sent anything for {patience_s:g} s", _DESERTED)
+            if self.banned and now - heard > _FORGIVE_AFTER_S:
+                self._forgive()
             if now - told > _TELL_EVERY_S:
                 told = now
                 _tell(status)
@@ -124,18 +144,28 @@ class Fetch:
                 self.read[alert.piece] = bytes(alert.buffer)
             elif isinstance(alert, (libtorrent.file_error_alert, libtorrent.torrent_error_alert)):
                 raise Fault(alert.message(), _FAILED)
+            elif isinstance(alert, libtorrent.peer_ban_alert):
+                self.banned = True
+                print(f"torrent: {alert.message()}", file=sys.stderr, flush=True)
             elif isinstance(alert, libtorrent.listen_failed_alert):
                 print(f"torrent: {alert.message()}", file=sys.stderr, flush=True)
 
-    def _prefer(self) -> None:
-        """The half of the pack that is next comes before the rest; a narrower window would let
-        peers have too little that others lack (a quarter costs a tenth of the speed)."""
+    def _prefer(self, status: Any) -> None:
+        """The first half of the pack comes before the second, so that it is unpacked meanwhile.
+
+        But not while it comes to its end: all would ask the server for the same last pieces of it,
+        and then have none of the second half to give to each other. So there is a time at which
+        nothing comes first; when it is over, many have what is still missing of the first half.
+        Narrower parts cost more of the speed than unpacking takes.
+        """
         count: int = self.info.num_pieces()
-        if self.preferred < 0 or self.sent - self.preferred > count // 16:
-            self.preferred = self.sent
-            end = self.sent + count // 2
+        have = status.num_pieces / count
+        ordered = not _UNORDERED[0] <= have < _UNORDERED[1]
+        if ordered != self.ordered:
+            self.ordered = ordered
+            first = _NEXT if ordered else _LATER
             self.handle.prioritize_pieces(
-                [_NEXT if self.sent <= piece < end else _LATER for piece in range(count)]
+                [first if piece < count // 2 else _LATER for piece in range(count)]
             )
 
     def _ask(self, status: Any) -> None:

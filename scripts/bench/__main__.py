@@ -12,11 +12,13 @@ from pathlib import Path
 
 from scripts.bench.audit import audit_rows
 from scripts.bench.capture import capture_rows
+from scripts.bench.delta import delta_rows
 from scripts.bench.flavor import flavor_rows
 from scripts.bench.install import install_rows
 from scripts.bench.publish import publish_rows
 from scripts.bench.row import Row
 from scripts.bench.swarm import swarm_rows
+from scripts.bench.swarm_faults import swarm_fault_rows
 from scripts.bench.update import update_rows
 from si.errors import SIError
 from si.system.run import run
@@ -24,13 +26,15 @@ from si.system.run import run
 SUBJECTS: dict[str, Callable[[Path], list[Row]]] = {
     "audit": audit_rows,
     "capture": capture_rows,
+    "delta": delta_rows,
     "flavor": flavor_rows,
     "install": install_rows,
     "publish": publish_rows,
     "swarm": swarm_rows,
+    "swarm-faults": swarm_fault_rows,
     "update": update_rows,
 }
-IN_MEMORY = frozenset(("capture",))
+IN_MEMORY = frozenset(("capture", "swarm", "swarm-faults"))
 FOLDER = Path("build/bench").resolve()
 OUTPUT = Path("build/bench.json")
 
@@ -67,7 +71,8 @@ def main() -> int:
 @contextmanager
 def _in_memory(folder: Path) -> Iterator[Path]:
     """A tmpfs, mounted at `folder`: pairs of programs that write 600 MB each differ by a factor of
-    five on a disk that others use as well, and say nothing of the programs."""
+    five on a disk that others use as well, and say nothing of the programs. Clients of a swarm have
+    a disk each, where the bench would let sixteen share one."""
     folder.mkdir(parents=True, exist_ok=True)
     run(["mount", "-t", "tmpfs", "-o", "size=12g,mode=700", "si-bench", folder])
     try:

@@ -1,4 +1,4 @@
-"""`si-audit` against `rsync -n` and `sha256sum` of the same tree; its memory at a million files."""
+"""`si-audit` against `rsync -n` and `sha256sum` of the same tree; memory at a million files."""
 
 from __future__ import annotations
 
@@ -25,6 +25,8 @@ AUDIT_BOUND = 0.5
 FULL_BOUND = 1.2
 MEMORY_BOUND_MB = 400
 MILLION = 1_000_000
+CHANGED = 100
+"""One file in so many has another mode than its version when memory of an update is measured."""
 _FOLDERS = 5_000
 _TIME_NS = 10**18 + 5
 _PEAK = """\
@@ -35,7 +37,7 @@ print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
 
 
 def audit_rows(folder: Path) -> list[Row]:
-    """Rows audit and audit-full, medians of interleaved pairs, and memory-1m."""
+    """Rows audit and audit-full, medians of interleaved pairs, memory-1m and memory-1m-update."""
     root, client = folder / "root", folder / "client"
     settings = make_site(root)
     image = ensure_tree(settings.images / "bench")
@@ -45,7 +47,7 @@ def audit_rows(folder: Path) -> list[Row]:
     with running_server(settings):
         rows = _speed_rows(settings, folder, client)
         shutil.rmtree(client)
-        return [*rows, _memory_row(settings, folder)]
+        return [*rows, *_memory_rows(settings, folder)]
 
 
 def _speed_rows(settings: Settings, folder: Path, client: Path) -> list[Row]:
@@ -70,15 +72,31 @@ def _speed_rows(settings: Settings, folder: Path, client: Path) -> list[Row]:
     ]
 
 
-def _memory_row(settings: Settings, folder: Path) -> Row:
-    """Peak memory of an audit of a million files."""
+def _memory_rows(settings: Settings, folder: Path) -> list[Row]:
+    """Peak memory of an audit of a million files, and of an update that changes some of them."""
     client = folder / "million"
     _make_million(settings, client)
-    command = [*client_command(settings, folder, "audit", client), "--image", "bench@2"]
+    wanted = ("--image", "bench@2")
+    audit = [*client_command(settings, folder, "audit", client), *wanted]
+    update = [*client_command(settings, folder, "updateclient", client), *wanted]
+    audited = _peak_row("memory-1m", audit, f"{MILLION} files")
+    for number in range(0, MILLION, CHANGED):
+        (client / _path_of(number)).chmod(0o600)
+    told = f"{MILLION} files, {MILLION // CHANGED} of another mode"
+    updated = _peak_row("memory-1m-update", [*update, "--yes", "--no-bootloader"], told)
+    assert (client / _path_of(0)).stat().st_mode & 0o777 == 0o644
+    return [audited, updated]
+
+
+def _peak_row(name: str, command: list[str], peer: str) -> Row:
     # Asked of a process between: a program takes over the peak of the one that starts it.
     told = run([sys.executable, "-c", _PEAK, *command]).text
     peak = round(int(told.split()[-1]) * 1024 / 1e6, 1)
-    return Row("memory-1m", peak, "MB", MEMORY_BOUND_MB, f"{MILLION} files", (peak,))
+    return Row(name, peak, "MB", MEMORY_BOUND_MB, peer, (peak,))
+
+
+def _path_of(number: int) -> str:
+    return f"d{number % _FOLDERS}/file-with-a-name-of-usual-length-{number // _FOLDERS}"
 
 
 def _make_million(settings: Settings, client: Path) -> None:
@@ -90,8 +108,8 @@ def _make_million(settings: Settings, client: Path) -> None:
     for name in folders:
         (client / name).mkdir(parents=True)
         records.append(Record(b"/" + name.encode(), "d", 0o755, 0, 0, _TIME_NS))
-        for number in range(MILLION // _FOLDERS if name.startswith("d") else 0):
-            path = f"{name}/file-with-a-name-of-usual-length-{number}"
+        for number in range(int(name[1:]), MILLION, _FOLDERS) if name.startswith("d") else ():
+            path = _path_of(number)
             descriptor = os.open(client / path, os.O_CREAT | os.O_WRONLY, 0o644)
             os.utime(descriptor, ns=(_TIME_NS, _TIME_NS))
             os.close(descriptor)

@@ -75,6 +75,7 @@ def ensure_tree(tree: Path) -> Path:
         path = tree / f"d{number % 30}/d{number % 1500}/f{number}"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(chance.randbytes(min(int(chance.lognormvariate(8.2, 1.8)), 4 << 20)))
+    (tree / "var/cache").mkdir(parents=True)
     facts = tree / "etc/systemimager/facts.json"
     facts.parent.mkdir(parents=True)
     shutil.copy(FACTS, facts)

@@ -52,11 +52,21 @@ def links(clients: int, *, rate_mbit: float) -> Iterator[None]:
             run([*inside, "ip", "address", "add", f"10.98.0.{machine + 1}/24", "dev", "eth0"])
             for device in ("lo", "eth0"):
                 run([*inside, "ip", "link", "set", device, "up"])
-            for side, device in ((hub, port), (inside, "eth0")):
-                run([*side, "tc", "qdisc", "add", "dev", device, "root", "tbf",
-                     "rate", f"{rate_mbit:g}mbit", *_BUCKET])  # fmt: skip
+            _shape(machine, "add", rate_mbit)
         yield
     finally:
         for space in spaces:
             if Path("/run/netns", space).exists():
                 run(["ip", "netns", "delete", space])
+
+
+def slow_down(machine: int, *, rate_mbit: float) -> None:
+    """Give a machine's link another rate."""
+    _shape(machine, "change", rate_mbit)
+
+
+def _shape(machine: int, verb: str, rate_mbit: float) -> None:
+    hub = ["ip", "netns", "exec", f"{_NAME}-hub"]
+    for side, device in ((hub, f"port{machine}"), (within(machine), "eth0")):
+        run([*side, "tc", "qdisc", verb, "dev", device, "root", "tbf",
+             "rate", f"{rate_mbit:g}mbit", *_BUCKET])  # fmt: skip

@@ -11,12 +11,20 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from scripts.bench.capture import wait_for
-from si.boot.clientapp import write_client_app
+from si.boot.clientapp import build_client_app
 from si.config import Settings, load_settings
-from si.system.run import run, start
+from si.system.run import find_tool, run, start
 from si.version.signature import public_key_path
 
 _CLUSTER = '<cluster><client name="bench" image="bench"/></cluster>\n'
+_COMPILE = """\
+import sys
+from pathlib import Path
+program = Path(sys.argv[1])
+sys.path.insert(0, str(program))
+from si.client.archive import with_bytecode
+program.write_bytes(with_bytecode(program.read_bytes()))
+"""
 
 
 def make_site(root: Path) -> Settings:
@@ -55,14 +63,17 @@ def running_server(settings: Settings) -> Iterator[int]:
 
 
 def client_command(settings: Settings, folder: Path, name: str, client: Path) -> list[str]:
-    """The command line `name`, as a client would call it; leaves what it needs in its tree."""
+    """The command line `name`, as a client would call it: by the machine's own Python, of the
+    program as si-prepareclient leaves it there. Leaves what it needs in the client's tree."""
     program = folder / "si-client.pyz"
-    write_client_app(program)
+    python = find_tool("python3")
+    program.write_bytes(build_client_app())
+    run([python, "-IB", "-c", _COMPILE, program])
     key = client / "etc/systemimager/site-key.pub"
     before = {path: path.stat() for path in (key.parent,) if path.is_dir()}
     key.parent.mkdir(parents=True, exist_ok=True)
     shutil.copy(public_key_path(settings), key)
     for path, status in before.items():
         os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
-    return [sys.executable, "-IB", str(program), name, "--root", str(client), "--client",
+    return [python, "-IB", str(program), name, "--root", str(client), "--client",
             "bench", "--server", f"127.0.0.1:{settings.server.http_port}"]  # fmt: skip

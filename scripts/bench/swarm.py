@@ -1,7 +1,8 @@
 """Clients that install from one server at once: torrent, http and rsync, on links shaped alike.
 
-Each client runs what BOEL runs: its own client program, and GNU tar, which unpacks to the disk. All
-of them share the processors of one machine with the server, so the links are slow.
+Each client runs what BOEL runs: its own client program, and GNU tar, which unpacks the tree. All of
+them share the processors of one machine with the server, so the links are slow; and they write into
+memory, for each would have a disk of its own.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,9 +26,9 @@ from si.errors import CommandFailed, ServerNotRunning
 from si.serve.status import read_status
 from si.system.run import run
 
-RATE_MBIT = float(os.environ.get("BENCH_RATE_MBIT", "10"))
+RATE_MBIT = float(os.environ.get("BENCH_RATE_MBIT", "6"))
 COUNTS = (1, 2, 4, 8, 16)
-SAMPLE = 16
+SAMPLE = 48
 """rsync copies a part of the image that is this many times smaller: it is the server's link that
 limits it, for as long as there are bytes, and whole copies for 16 clients would take an hour."""
 SWARM_BOUND, SEEDER_BOUND, HTTP_BOUND, CPU_BOUND = 1.15, 1.3, 1.05, 0.5
@@ -73,7 +74,7 @@ class Store:
 
 def swarm_rows(folder: Path) -> list[Row]:
     """Rows swarm-16, seeder-upload, swarm-vs-rsync, http-1, server-cpu-torrent; and the table."""
-    store = _ensure_store(folder / "swarm")
+    store = ensure_store(folder / "swarm")
     idle = _idle_cpu_s(store)
     print(
         f"bench: pack {store.pack / 1e6:.1f} MB, tree {store.tree / 1e6:.1f} MB,"
@@ -111,12 +112,8 @@ def _rsync(store: Store, count: int, idle_s: float) -> Figures:
 
 
 def _measure(store: Store, transport: str, count: int) -> Figures:
-    places = [store.root.with_name("clients") / str(number) for number in range(1, count + 1)]
-    shutil.rmtree(places[0].parent, ignore_errors=True)
-    for place in places:
-        (place / "tree").mkdir(parents=True)
-    run(["sync"])
-    with links(count, rate_mbit=RATE_MBIT), _server(store) as server:
+    places = make_places(store, count)
+    with links(count, rate_mbit=RATE_MBIT), running_server(store) as server:
         before, started = sent_bytes(0), time.perf_counter()
         clients = [
             subprocess.Popen([*within(number), "sh", "-c", COMMANDS[transport]], cwd=place)
@@ -127,15 +124,31 @@ def _measure(store: Store, transport: str, count: int) -> Figures:
             last_s = time.perf_counter() - started
             sent = sent_bytes(0) - before
         finally:
-            _end_sharing(places)
+            end_sharing(places)
         cpu_s = _stop(server)
-    if any(codes) or not all((place / "tree/etc/passwd").is_file() for place in places):
+    if any(codes) or not all(map(has_tree, places)):
         raise CommandFailed(f"a client of {count} by {transport} failed: exit codes {codes}")
     return Figures(last_s, sent, cpu_s)
 
 
+def make_places(store: Store, count: int) -> list[Path]:
+    """A fresh folder for each client."""
+    places = [store.root.with_name("clients") / str(number) for number in range(1, count + 1)]
+    shutil.rmtree(places[0].parent, ignore_errors=True)
+    for place in places:
+        (place / "tree").mkdir(parents=True)
+    run(["sync"])
+    return places
+
+
+def has_tree(place: Path) -> bool:
+    """Whether a client unpacked the image."""
+    return (place / "tree/etc/passwd").is_file()
+
+
 @contextmanager
-def _server(store: Store) -> Iterator[subprocess.Popen[bytes]]:
+def running_server(store: Store) -> Iterator[subprocess.Popen[bytes]]:
+    """si-server for the clients, ready."""
     program = Path(sys.executable).with_name("si-server")
     argv = [*within(0), str(program), "--root", str(store.root), "--only", "http,rsync,torrent"]
     settings = load_settings(root=store.root, config=None)
@@ -167,17 +180,18 @@ def _stop(server: subprocess.Popen[bytes]) -> float:
 
 def _idle_cpu_s(store: Store) -> float:
     """What the server takes to start and to end."""
-    with links(0, rate_mbit=RATE_MBIT), _server(store) as server:
+    with links(0, rate_mbit=RATE_MBIT), running_server(store) as server:
         return _stop(server)
 
 
-def _end_sharing(places: list[Path]) -> None:
+def end_sharing(places: Iterable[Path]) -> None:
+    """End those that share what they have."""
     for place in places:
         with suppress(FileNotFoundError):
             os.kill(int((place / "pid").read_text()), signal.SIGTERM)
 
 
-def _ensure_store(folder: Path) -> Store:
+def ensure_store(folder: Path) -> Store:
     """The golden client's tree, published, and a part of it."""
     root = folder / "root"
     settings = load_settings(root=root, config=None)

@@ -103,15 +103,16 @@ class _Bench:
         ]
 
     def changed_rows(self) -> list[Row]:
-        """From one version to the other and back: wall of one client, CPU of the server."""
+        """From one version to the next, which the way back between two runs does not count for:
+        wall of one client, CPU of the server."""
         walls: dict[str, list[float]] = {"ours": [], "theirs": []}
         loads: dict[str, list[float]] = {"ours": [], "theirs": []}
-        for turn in range(RUNS + 1):
-            number = 2 if turn % 2 == 0 else 1
-            pairs = (
-                ("ours", self._server, [*self._update, "--image", f"bench@{number}"]),
-                ("theirs", self._daemons[number], self._rsync[number]),
-            )
+        pairs = (
+            ("ours", self._server, [*self._update, "--image", "bench@2"]),
+            ("theirs", self._daemons[2], self._rsync[2]),
+        )
+        for _ in range(RUNS):
+            self.bring(1)
             for name, pid, command in pairs:
                 run(["sync"])
                 before = _cpu_of(pid)
@@ -134,7 +135,7 @@ class _Bench:
         manifest = self._settings.versions / "bench/2/manifest"
         least = packed.stat().st_size + manifest.stat().st_size
         self.bring(1)
-        with _counted(self._settings.server.http_port) as (port, count):
+        with counted(self._settings.server.http_port) as (port, count):
             words = [word.replace(str(self._settings.server.http_port), str(port))
                      for word in self._update]  # fmt: skip
             run([*words, "--image", "bench@2"])
@@ -187,7 +188,7 @@ def _cpu_of(pid: int) -> float:
 
 
 @contextmanager
-def _counted(port: int) -> Iterator[tuple[int, list[int]]]:
+def counted(port: int) -> Iterator[tuple[int, list[int]]]:
     """Another port that leads to the server at `port`, and how many bytes came from there."""
     count = [0]
     with socket.create_server(("127.0.0.1", 0)) as door:

@@ -9,7 +9,7 @@ from si.config import Settings
 from si.image.store import copy_image
 from si.image.swap import sweep_old_trees
 from si.serve.rsyncd import write_rsyncd_conf
-from si.version.store import carry_versions
+from si.version.carry import carry_versions
 
 
 @si_command("si-cpimage")

@@ -12,7 +12,8 @@ from si.image.store import move_image
 from si.image.swap import sweep_old_trees
 from si.names_check import VersionName
 from si.serve.rsyncd import write_rsyncd_conf
-from si.version.store import carry_versions, remove_versions
+from si.version.carry import carry_versions
+from si.version.store import remove_versions
 
 
 @si_command("si-mvimage")

@@ -8,40 +8,35 @@ modes of directories come at the very end, for all that goes before changes them
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from si.client.changes import DRESS, LINK, MAKE, WRITE, Change, order_of_placing
 from si.client.folders import Folders, Place
-from si.client.frames import wanted_frames
-from si.client.itemize import quote_path
-from si.client.pack import Pack, open_pack
+from si.client.intake import Intake
+from si.client.plan import Fetched
 from si.client.removal import Removal, remove, remove_trees
-from si.client.staging import Staging
-from si.errors import NoSpace, UpdateRefused
+from si.client.staging import Staging, doing
+from si.client.supply import Origin
 from si.system.run import run
-from si.version.manifest import Frame
 from si.version.record import FILE, FOLDER, Record
 
 
 class Job(NamedTuple):
-    """What is done. top: of the tree, b"" for the machine's own; url, frames: of the pack; folders:
+    """What is done. top: of the tree, b"" for the machine's own; origin: of the bytes; folders:
     directories as they are in the end; coarse: devices of file systems that keep only times."""
 
     top: bytes
-    url: str
-    frames: Sequence[Frame]
+    origin: Origin
     changes: Sequence[Change]
     removals: Sequence[Removal]
     folders: Sequence[Record]
     coarse: frozenset[int]
 
 
-def apply(job: Job, step: Callable[[], None]) -> None:
-    """Do it; `step` is called for each path.
+def apply(job: Job, step: Callable[[], None]) -> tuple[Fetched, ...]:
+    """Do it; `step` is called for each path. Gives how the files came.
 
     Raises ToolMissing, ServerUnreachable, VersionNotFound, VersionSpoiled, ManifestInvalid,
     NoSpace, UpdateRefused.
@@ -49,51 +44,36 @@ def apply(job: Job, step: Callable[[], None]) -> None:
     with Folders(job.top) as folders:
         staging = Staging(folders, job.coarse)
         try:
-            _stage(job, staging, step)
+            fetched = _stage(job, staging, folders, step)
             _write_down(job, folders)
             _place(job, staging, folders)
         except BaseException:
             staging.undo()
             raise
-        with _doing(b"/"):
+        with doing(b"/"):
             remove_trees(folders, staging.retired)
         for removal in job.removals:
-            with _doing(removal.path):
+            with doing(removal.path):
                 remove(folders, removal)
             step()
         for record in reversed(job.folders):
-            with _doing(record.path):
+            with doing(record.path):
                 staging.dress(Place(folders.folder(record.path), b""), record)
+    return fetched
 
 
-def files_to_fetch(changes: Sequence[Change]) -> list[Record]:
-    """Those of which bytes have to come, in the order of the pack."""
-    records = [change.record for change in changes if _is_fetched(change)]
-    return sorted(records, key=_place_in_pack)
-
-
-def _stage(job: Job, staging: Staging, step: Callable[[], None]) -> None:
+def _stage(
+    job: Job, staging: Staging, folders: Folders, step: Callable[[], None]
+) -> tuple[Fetched, ...]:
     made = [change for change in job.changes if change.action == MAKE]
     written = [change for change in job.changes if change.action == WRITE]
-    for change in made:
-        with _doing(change.path):
+    empty = [change for change in written if not _has_bytes(change)]
+    for change in (*made, *empty):
+        with doing(change.path):
             staging.make(change, None)
         step()
-    with _pack(job) as pack:
-        for change in sorted(written, key=lambda change: _place_in_pack(change.record)):
-            with _doing(change.path):
-                staging.make(change, pack)
-            step()
-
-
-@contextlib.contextmanager
-def _pack(job: Job) -> Iterator[Pack | None]:
-    wanted = wanted_frames(files_to_fetch(job.changes), job.frames)
-    if not wanted:
-        yield None
-        return
-    with open_pack(job.url, job.frames, wanted) as pack:
-        yield pack
+    full = [change for change in written if _has_bytes(change)]
+    return tuple(Intake(job.origin, folders, staging, step).bring(full))
 
 
 def _write_down(job: Job, folders: Folders) -> None:
@@ -113,31 +93,15 @@ def _write_down(job: Job, folders: Folders) -> None:
 def _place(job: Job, staging: Staging, folders: Folders) -> None:
     made = [c for c in job.changes if c.action in (MAKE, WRITE) and not c.inside]
     for change in sorted(made, key=order_of_placing):
-        with _doing(change.path):
+        with doing(change.path):
             staging.put(change)
     for change in job.changes:
-        with _doing(change.path):
+        with doing(change.path):
             if change.action == LINK:
                 staging.link(change)
             elif change.action == DRESS and change.record.kind != FOLDER:
                 staging.dress(folders.place(change.path), change.record)
 
 
-def _is_fetched(change: Change) -> bool:
-    return change.action == WRITE and change.record.kind == FILE and change.record.packed > 0
-
-
-def _place_in_pack(record: Record) -> tuple[int, int]:
-    return record.frame, record.offset
-
-
-@contextlib.contextmanager
-def _doing(path: bytes) -> Iterator[None]:
-    """Say at which path the machine refused what."""
-    try:
-        yield
-    except OSError as error:
-        said = f"{quote_path(path)}: {error.strerror}"
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise NoSpace(said, hint="make room and run the same command again") from error
-        raise UpdateRefused(said, hint="put it right and run the same command again") from error
+def _has_bytes(change: Change) -> bool:
+    return change.record.kind == FILE and change.record.packed > 0

@@ -54,7 +54,13 @@ def audit_client(places: Places, options: AuditOptions) -> int:
     if os.geteuid() != 0:
         raise PrivilegeMissing("an audit needs root: it reads everybody's files")
     answer = ask_server(load_identity(places.identity), options.wanted)
-    with open_version(answer.server, answer.version, places.site_key) as reader:
+    with open_version(
+        answer.server,
+        answer.version,
+        places.site_key,
+        signature=answer.signature,
+        cache=places.cache,
+    ) as reader:
         guarding = guard_against(places, reader, options.excludes)
         if options.explained is not None:
             print(explain_path(places, Protection(guarding.rules), options.explained))

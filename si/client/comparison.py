@@ -12,8 +12,9 @@ import os
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from si.client.alike import pass_alike
 from si.client.differences import CHANGED, EXTRA, MISSING, Difference, Leniency, agrees, compare
-from si.client.live import Live, walk_live
+from si.client.live import Live, LiveTree
 from si.client.rules import Protection, Rule
 from si.version.record import FOLDER, Record, sort_key
 from si.version.stream import ManifestReader
@@ -22,7 +23,6 @@ _CONTENT = 6
 _NOTHING = b"\0"
 _GONE = (errno.ENOENT, errno.ENODATA, errno.ENOTDIR)
 
-_Entry = tuple[bytes, bytes]
 _Inode = tuple[int, int]
 
 
@@ -54,41 +54,28 @@ def compare_trees(reader: ManifestReader, scope: Scope) -> Iterator[Difference |
     Raises ManifestInvalid, OSError.
     """
     comparison = _Comparison(reader, scope)
-    live = walk_live(scope.top, scope.protection)
-    told: Difference | Unread | None
-    for entry, found in _side_by_side(reader.entries(), live):
-        if found is None:
+    entries, live = reader.entries(), LiveTree(scope.top, scope.protection)
+    entry, found = next(entries, None), next(live, None)
+    while entry is not None or found is not None:
+        told: Difference | Unread | None
+        if found is None or (entry is not None and _is_before(entry[0], found.path)):
             assert entry is not None
             told = comparison.only_wanted(*entry)
-        elif entry is None:
+            entry = next(entries, None)
+        elif entry is None or entry[0] != found.path:
             told = comparison.only_here(found)
+            found = next(live, None)
         else:
             told = comparison.both(entry[1], found)
+            if not scope.with_contents:
+                pass_alike(entries, live, reader.first_names)
+            entry, found = next(entries, None), next(live, None)
         if told is not None:
             yield told
 
 
-def _side_by_side(
-    entries: Iterator[_Entry], live: Iterator[Live]
-) -> Iterator[tuple[_Entry | None, Live | None]]:
-    """Pairs of the same path; None for the side that does not have it."""
-    entry, found = next(entries, None), next(live, None)
-    while entry is not None and found is not None:
-        if entry[0] == found.path:
-            yield entry, found
-            entry, found = next(entries, None), next(live, None)
-        elif sort_key(entry[0]) < sort_key(found.path):
-            yield entry, None
-            entry = next(entries, None)
-        else:
-            yield None, found
-            found = next(live, None)
-    while entry is not None:
-        yield entry, None
-        entry = next(entries, None)
-    while found is not None:
-        yield None, found
-        found = next(live, None)
+def _is_before(path: bytes, other: bytes) -> bool:
+    return path != other and sort_key(path) < sort_key(other)
 
 
 class _Comparison:

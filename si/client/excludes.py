@@ -66,6 +66,9 @@ BOOT = (
 """What was made for this machine's own disks. GRUB's modules have to fit the core image that its
 disk starts from, so they change with grub-install only."""
 
+CACHE = "/var/cache/systemimager/"
+"""What the client commands keep to save a transfer (`si.client.kept`)."""
+
 DEFAULT_LIST = """\
 # What si-updateclient leaves alone on this machine: contents are neither changed nor removed.
 # One rsync pattern a line ("INCLUDE/EXCLUDE PATTERN RULES" in rsync(1)):
@@ -194,6 +197,7 @@ def builtin_rules(
     rules += [("lost+found/", "fsck's own")]
     rules += [(path, "identity of this machine") for path in IDENTITY]
     rules += [(path, "made for this machine's disks") for path in BOOT]
+    rules += [(CACHE, "kept by updates and audits")]
     rules += [(below(folder), f"{data[folder]} is running") for folder in sorted(data)]
     return tuple(Rule(True, pattern, f"built in: {source}") for pattern, source in rules)
 

@@ -11,6 +11,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from si.client.archive import with_bytecode
 from si.client.excludes import DEFAULT_LIST
 from si.client.files import write_atomically
 from si.client.places import Places
@@ -72,7 +73,8 @@ class Change:
 
 
 def find_program() -> bytes:
-    """The one-file program that this process runs from.
+    """The one-file program that this process runs from, with bytecode for the Python that it runs
+    on, which is the copies' as well.
 
     Raises ToolMissing when it runs from anything else, for a client has nothing installed.
     """
@@ -84,7 +86,7 @@ def find_program() -> bytes:
             hint="fetch http://SERVER:8080/client/si-client.pyz and run: "
             "python3 si-client.pyz prepareclient",
         )
-    return Path(archive).read_bytes()
+    return with_bytecode(Path(archive).read_bytes())
 
 
 def planned_changes(places: Places, program: bytes) -> tuple[Change, ...]:

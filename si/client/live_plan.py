@@ -22,7 +22,7 @@ from si.client.itemize import Item, merge_passes, retype_existing
 from si.client.overlaid import list_overrides, without_top
 from si.client.passes import Pass, is_empty_below, perform, preview
 from si.client.places import Places
-from si.client.plan import Plan, Step
+from si.client.plan import Fetched, Plan, Step
 from si.client.server import Update
 
 
@@ -60,9 +60,10 @@ class LiveSource:
         items = retype_existing(merged, _existing(merged, root))
         needs_menu = with_boot_menu and (touches_boot(items) or is_menu_pending(self._places))
 
-        def bring(step: Step) -> None:
+        def bring(step: Step) -> tuple[Fetched, ...]:
             _count(passes[0], root, step)
             lay_over(passes[1:], root, step)
+            return ()
 
         return Plan(
             name=f"{update.image}, captured {update.captured}",

@@ -12,7 +12,7 @@ import hashlib
 import os
 import threading
 from collections.abc import Iterator, Sequence
-from typing import IO
+from typing import IO, NamedTuple
 
 from si.client.frames import join_frames
 from si.client.ranges import Ranges
@@ -23,16 +23,33 @@ from si.version.manifest import Frame
 _BLOCK = 1 << 20
 
 
+class Source(NamedTuple):
+    """What is fetched: the frames `wanted`, numbers in order, of those in the file at `url`. told:
+    what that file is, for people."""
+
+    told: str
+    url: str
+    frames: Sequence[Frame]
+    wanted: tuple[int, ...]
+
+
 class Pack:
     """Frames unpacked in their order. `seek` and `read` go forward only."""
 
-    def __init__(self, stream: IO[bytes], frames: Sequence[Frame], wanted: Sequence[int]) -> None:
+    def __init__(self, stream: IO[bytes], source: Source, ranges: Ranges) -> None:
         self._stream = stream
-        self._frames = frames
-        self._wanted = iter(wanted)
+        self._told = source.told
+        self._frames = source.frames
+        self._wanted = iter(source.wanted)
+        self._ranges = ranges
         self._number = -1
         self._left = 0
         """Bytes of the present frame that were not read yet."""
+
+    @property
+    def fetched(self) -> int:
+        """Bytes that came so far."""
+        return self._ranges.fetched
 
     def seek(self, frame: int, offset: int) -> None:
         """Go to a byte of a frame that is wanted. Raises VersionSpoiled when it lies behind."""
@@ -40,7 +57,7 @@ class Pack:
             self._advance()
         stands = self._frames[self._number].unpacked - self._left
         if self._number > frame or stands > offset:
-            raise VersionSpoiled("files lie over one another in the pack")
+            raise VersionSpoiled(f"files lie over one another in {self._told}")
         self._skip(offset - stands)
 
     def read(self, most: int) -> bytes:
@@ -49,7 +66,7 @@ class Pack:
             self._advance()
         data = self._stream.read(min(most, self._left, _BLOCK))
         if not data:
-            raise VersionSpoiled(f"frame {self._number} of the pack is shorter than it should be")
+            raise VersionSpoiled(f"frame {self._number} of {self._told} ends too early")
         self._left -= len(data)
         return data
 
@@ -66,14 +83,13 @@ class Pack:
 class _Feeder(threading.Thread):
     """Fetches frames and writes them, packed as they are, to zstd."""
 
-    def __init__(
-        self, ranges: Ranges, frames: Sequence[Frame], wanted: Sequence[int], sink: int
-    ) -> None:
+    def __init__(self, ranges: Ranges, source: Source, sink: int) -> None:
         super().__init__(daemon=True)
         self.error: Exception | None = None
         self._ranges = ranges
-        self._frames = frames
-        self._wanted = wanted
+        self._told = source.told
+        self._frames = source.frames
+        self._wanted = source.wanted
         self._sink = sink
 
     def run(self) -> None:
@@ -94,25 +110,25 @@ class _Feeder(threading.Thread):
                         continue
                     if hashlib.sha256(data).hexdigest() != self._frames[number].sha256:
                         raise VersionSpoiled(
-                            f"frame {number} of the pack is not what this site signed",
+                            f"frame {number} of {self._told} is not what this site signed",
                             hint="the server's copy, or one on the way, is spoiled",
                         )
                     _write_all(sink, data)
 
 
 @contextlib.contextmanager
-def open_pack(url: str, frames: Sequence[Frame], wanted: Sequence[int]) -> Iterator[Pack]:
-    """The frames `wanted`, in order, of the pack at `url`.
+def open_pack(source: Source) -> Iterator[Pack]:
+    """The frames that `source` wants.
 
     Raises ToolMissing (zstd), and while it is read ServerUnreachable, VersionNotFound,
     VersionSpoiled, CommandFailed.
     """
     zstd = find_tool("zstd")
-    ranges = Ranges(url)
-    source, sink = os.pipe()
-    with os.fdopen(source, "rb") as stdin:
+    ranges = Ranges(source.url)
+    outlet, sink = os.pipe()
+    with os.fdopen(outlet, "rb") as stdin:
         process = start([zstd, "-dcq"], stdin=stdin, stdout=PIPE)
-    feeder = _Feeder(ranges, frames, wanted, sink)
+    feeder = _Feeder(ranges, source, sink)
     feeder.start()
     assert process.stdout is not None
 
@@ -122,7 +138,7 @@ def open_pack(url: str, frames: Sequence[Frame], wanted: Sequence[int]) -> Itera
         feeder.join()
 
     try:
-        yield Pack(process.stdout, frames, wanted)
+        yield Pack(process.stdout, source, ranges)
     except VersionSpoiled:
         # When the stream ends early, why it did is the better word.
         stop()

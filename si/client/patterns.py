@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import cached_property
 
 _WILD = re.compile(rb"[*?\[]")
 _CLASS = {
@@ -37,7 +38,7 @@ class Pattern:
         body = text[:-1] if self.is_folder_only else text
         self.folder = _folder(body)
         self._ends_deep = body.endswith(b"***")
-        self._matches = _matcher(body)
+        self._body = body
 
     def matches(self, path: bytes, *, is_folder: bool) -> bool:
         """Whether it matches `path`, like b"/etc/motd"; the top itself is never matched."""
@@ -45,6 +46,11 @@ class Pattern:
             # "folder/***" is the folder, too.
             return self._matches(path) or (self._ends_deep and self._matches(path + b"/"))
         return not self.is_folder_only and self._matches(path)
+
+    @cached_property
+    def _matches(self) -> Callable[[bytes], bool]:
+        """Made when it is first asked: most patterns look where there is nothing to ask about."""
+        return _matcher(self._body)
 
 
 def _folder(body: bytes) -> bytes | None:

@@ -49,6 +49,11 @@ class Places:
         return self.etc / "updateclient.exclude"
 
     @property
+    def cache(self) -> Path:
+        """What may be removed at any time, and saves a transfer while it is there."""
+        return self.root / "var/cache/systemimager"
+
+    @property
     def menu_pending(self) -> Path:
         """Stands while the boot menu does not yet fit what /boot holds."""
         return self.etc / "bootmenu.pending"

@@ -12,36 +12,80 @@ import tempfile
 import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 from si.client.download import download
-from si.errors import ConfigInvalid, ManifestInvalid
+from si.client.kept import keep, open_kept
+from si.errors import ConfigInvalid, ManifestInvalid, VersionNotFound
 from si.names_check import VersionName
 from si.version import manifest, signed
+from si.version.delta import split_seal
 from si.version.stream import ManifestReader
 
 
 @contextlib.contextmanager
-def open_version(server: str, name: VersionName, site_key: Path) -> Iterator[ManifestReader]:
+def open_version(
+    server: str,
+    name: VersionName,
+    site_key: Path,
+    *,
+    signature: bytes = b"",
+    cache: Path | None = None,
+) -> Iterator[ManifestReader]:
     """The version `name`, which has a number, of the server with base URL `server`.
 
-    site_key: the file with the site's public key. Raises ConfigInvalid (no such file),
-    VersionNotFound, ServerUnreachable, VersionSpoiled, ManifestInvalid.
+    site_key: the file with the site's public key; signature: the manifest's, where the server has
+    given it already; cache: where a manifest may have been kept, and will be. Raises ConfigInvalid
+    (no such file), VersionNotFound, ServerUnreachable, VersionSpoiled, ManifestInvalid.
     """
     key = _read_key(site_key)
     base = f"{server}/versions/{urllib.parse.quote(name.image, safe='')}/{name.number}"
-    with tempfile.TemporaryFile(prefix="si-manifest-") as file:
-        signature = io.BytesIO()
-        download(f"{base}/manifest.sig", signature, most=signed.MAX_BYTES)
-        download(f"{base}/manifest", file, most=manifest.MAX_BYTES)
+    told = f"the manifest of {name}"
+    signature = signature or _fetch_signature(base)
+
+    def check(file: IO[bytes]) -> None:
         file.seek(0)
-        told = f"the manifest of {name}"
-        signed.check_signed(told, file, signature.getvalue(), key=key, place=site_key)
+        signed.check_signed(told, file, signature, key=key, place=site_key)
+
+    with contextlib.ExitStack() as opened:
+        file = open_kept(cache, signature, check) if cache is not None else None
+        if file is None:
+            file = opened.enter_context(tempfile.TemporaryFile(prefix="si-manifest-"))
+            download(f"{base}/manifest", file, most=manifest.MAX_BYTES)
+            check(file)
+            if cache is not None:
+                keep(cache, signature, file)
+        opened.enter_context(file)
         reader = ManifestReader(file, told)
         if (reader.head.image, reader.head.number) != (name.image, name.number):
             raise ManifestInvalid(
                 f"asked for {name}, the server gave {reader.head.image}@{reader.head.number}"
             )
         yield reader
+
+
+def fetch_sealed(url: str, told: str, site_key: Path, *, most: int) -> bytes | None:
+    """A text of the server that ends with the site's signature of it; None when there is no such.
+
+    told: what it is, for people. Raises ServerUnreachable, VersionSpoiled, ConfigInvalid.
+    """
+    received = io.BytesIO()
+    try:
+        download(url, received, most=most)
+    except VersionNotFound:
+        return None
+    text, signature = split_seal(received.getvalue())
+    with tempfile.TemporaryFile(prefix="si-index-") as file:
+        file.write(text)
+        file.seek(0)
+        signed.check_signed(told, file, signature, key=_read_key(site_key), place=site_key)
+    return text
+
+
+def _fetch_signature(base: str) -> bytes:
+    fetched = io.BytesIO()
+    download(f"{base}/manifest.sig", fetched, most=signed.MAX_BYTES)
+    return fetched.getvalue()
 
 
 def _read_key(site_key: Path) -> str:

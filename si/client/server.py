@@ -12,8 +12,9 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from si.client.fields import load_fields
+from si.client.fields import Fields, load_fields
 from si.client.identity import is_base_url
 from si.errors import ClientUnknown, ImageNotFound, ServerUnreachable, UpdateRefused
 from si.names_check import check_name
@@ -27,12 +28,19 @@ _RSYNC = re.compile(r"rsync://(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._-]{1,253}):[0
 OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
+class Signed(NamedTuple):
+    """The signature of the manifest of the image's version `number`."""
+
+    number: int
+    signature: bytes
+
+
 @dataclass(frozen=True)
 class Update:
     """What the server says this client should be: the image, and the overrides over it from the
     least to the most important. rsync is the base URL of its rsync modules. version is the number
     of the image's current version, None when it has none. groups: that it is in, the most important
-    first; none from a server that does not say."""
+    first; none from a server that does not say. signed: the signature of a version's manifest."""
 
     client: str
     image: str
@@ -43,6 +51,7 @@ class Update:
     overrides: tuple[str, ...]
     version: int | None = None
     groups: tuple[str, ...] = ()
+    signed: Signed | None = None
 
 
 def parse_server(text: str) -> str:
@@ -78,14 +87,21 @@ def parse_update(text: str | bytes, source: str) -> Update:
         overrides=tuple(check_name("override", name) for name in fields.text_list("overrides")),
         version=fields.optional_integer("version", least=1),
         groups=tuple(check_name("group", name) for name in fields.optional_text_list("groups")),
+        signed=_read_signed(fields) if fields.has("signed") else None,
     )
     if _RSYNC.fullmatch(update.rsync) is None:
         raise UpdateRefused(f"{source}: rsync is not rsync://ADDRESS:PORT")
     return update
 
 
+def _read_signed(fields: Fields) -> Signed:
+    inner = fields.inner("signed")
+    return Signed(inner.integer("version", least=1), inner.text("signature").encode())
+
+
 def fetch_update(server: str, client: str, image: str | None) -> Update:
-    """Ask what `client` should be. `server` is a base URL.
+    """Ask what `client` should be. `server` is a base URL; image: NAME or NAME@N, None for the one
+    that the server has for it.
 
     Raises ServerUnreachable, ClientUnknown (404), UpdateRefused (403 and other refusals).
     """

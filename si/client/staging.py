@@ -13,14 +13,17 @@ import hashlib
 import itertools
 import os
 import stat
+from collections.abc import Iterator
 from typing import Any
 
+from si.client.blocks import Patched
 from si.client.changes import MAKE, Change
 from si.client.dress import dress
 from si.client.folders import Folders, Place, look_at
+from si.client.itemize import quote_path
 from si.client.pack import Pack
 from si.client.removal import remove_trees
-from si.errors import UpdateRefused, VersionSpoiled
+from si.errors import NoSpace, UpdateRefused, VersionSpoiled
 from si.system.exchange import exchange
 from si.version.record import BLOCK_DEVICE, FIFO, FILE, SYMLINK, Record, escape
 
@@ -59,10 +62,27 @@ class Staging:
         if change.action == MAKE:
             os.mkdir(place.name, 0o700, dir_fd=place.folder)
         elif record.kind == FILE:
-            _write_file(place, record, pack)
+            _write_checked(place, record, pack)
         else:
             _make_node(place, record)
         self.dress(place, record)
+
+    def patch(self, change: Change, patched: Patched) -> bool:
+        """Make a file of an old copy and what that lacks; False, and nothing is left, when it
+        turned out to be another file than the record's. Raises what the pack raises."""
+        path, record = self._staged_path(change), change.record
+        place = self._folders.place(path)
+        self._names[change.path] = path
+        try:
+            is_right = _write_file(place, record, patched) == record.content
+        except EOFError:
+            is_right = False
+        if is_right:
+            self.dress(place, record)
+        else:
+            os.unlink(place.name, dir_fd=place.folder)
+            del self._names[change.path]
+        return is_right
 
     def put(self, change: Change) -> None:
         """Give what was made its own name, in one step, whatever has that name now."""
@@ -129,6 +149,18 @@ class Staging:
         return folder + b"/" + PREFIX + self._token + b".%d" % next(self._numbers)
 
 
+@contextlib.contextmanager
+def doing(path: bytes) -> Iterator[None]:
+    """Say at which path the machine refused what."""
+    try:
+        yield
+    except OSError as error:
+        said = f"{quote_path(path)}: {error.strerror}"
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise NoSpace(said, hint="make room and run the same command again") from error
+        raise UpdateRefused(said, hint="put it right and run the same command again") from error
+
+
 def _swap(new: Place, name: bytes) -> None:
     try:
         exchange(new.name, name, folder=new.folder)
@@ -153,20 +185,24 @@ def _make_node(place: Place, record: Record) -> None:
         os.mknod(name, kind | 0o600, os.makedev(*record.device), dir_fd=folder)
 
 
-def _write_file(place: Place, record: Record, pack: Pack | None) -> None:
-    descriptor = os.open(place.name, _NEW_FILE, 0o600, dir_fd=place.folder)
-    try:
-        found = _write_data(descriptor, record, pack)
-    finally:
-        os.close(descriptor)
-    if found != record.content:
+def _write_checked(place: Place, record: Record, pack: Pack | None) -> None:
+    if _write_file(place, record, pack) != record.content:
         raise VersionSpoiled(
             f"{escape(record.path).decode()} of the pack is not what the manifest says",
             hint="publish the image again, or take another version",
         )
 
 
-def _write_data(descriptor: int, record: Record, pack: Pack | None) -> str:
+def _write_file(place: Place, record: Record, pack: Pack | Patched | None) -> str:
+    """Write a new file; gives the SHA-256 of its contents."""
+    descriptor = os.open(place.name, _NEW_FILE, 0o600, dir_fd=place.folder)
+    try:
+        return _write_data(descriptor, record, pack)
+    finally:
+        os.close(descriptor)
+
+
+def _write_data(descriptor: int, record: Record, pack: Pack | Patched | None) -> str:
     """Write the contents of a file, holes left out; gives their SHA-256."""
     digest = hashlib.sha256()
     if record.packed:

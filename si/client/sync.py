@@ -15,7 +15,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Union
+from typing import TYPE_CHECKING, NamedTuple, Union
 
 from si.client.ask import Progress, confirm
 from si.client.bootmenu import make_menu, mark_menu_pending
@@ -23,7 +23,7 @@ from si.client.explain import explain_path
 from si.client.files import note_holder, take_lock
 from si.client.identity import Identity, load_identity, write_identity
 from si.client.places import Places
-from si.client.plan import Plan
+from si.client.plan import Fetched, Plan
 from si.client.rules import Protection
 from si.client.run_hooks import POST_UPDATE, PRE_UPDATE, run_hooks
 from si.client.server import Update
@@ -62,6 +62,13 @@ class UpdateOptions:
     """A path of which only the protection is wanted."""
 
 
+class _Done(NamedTuple):
+    """services: that still run what is no longer there; fetched: how the files came."""
+
+    services: Services = Services()
+    fetched: tuple[Fetched, ...] = ()
+
+
 def update_client(places: Places, options: UpdateOptions) -> int:
     """Do, or show, the update; gives the exit code: 0, or 4 when a dry run found differences.
 
@@ -82,12 +89,15 @@ def update_client(places: Places, options: UpdateOptions) -> int:
                 return 0
             plan = source.make_plan(with_boot_menu=options.with_boot_menu)
             is_needed = bool(plan.items) or plan.needs_menu
-            services = Services()
+            done = _Done()
             if not options.is_dry_run:
-                services = _bring(places, plan, answer.update, options)
+                done = _bring(places, plan, answer.update, options)
                 _remember(places, identity, answer, plan)
-        show(plan, answer.update, is_dry_run=options.is_dry_run, as_json=options.as_json)
-        _renew(services, options)
+        show(
+            plan, answer.update, done.fetched,
+            is_dry_run=options.is_dry_run, as_json=options.as_json,
+        )  # fmt: skip
+        _renew(done.services, options)
     return EXIT_DIFFERS if options.is_dry_run and is_needed else 0
 
 
@@ -112,23 +122,31 @@ def _open_source(places: Places, answer: Answer, options: UpdateOptions) -> Iter
     from si.client.published import open_version
     from si.client.version_plan import VersionSource
 
-    with open_version(answer.server, answer.version, places.site_key) as reader:
+    with open_version(
+        answer.server,
+        answer.version,
+        places.site_key,
+        signature=answer.signature,
+        cache=places.cache,
+    ) as reader:
         yield VersionSource(places, answer, reader, options.excludes)
 
 
-def _bring(places: Places, plan: Plan, update: Update, options: UpdateOptions) -> Services:
-    """Do what the plan says. Gives the services that still run what is no longer there."""
+def _bring(places: Places, plan: Plan, update: Update, options: UpdateOptions) -> _Done:
+    """Do what the plan says."""
     _refuse_ruin(plan)
     plan.check()
     if options.with_space_check:
         check_space(plan.items, places.root, keeps_old=plan.keeps_old)
     if not plan.items and not plan.needs_menu:
-        return Services()
+        return _Done()
     confirm(question(plan), yes=options.yes)
     run_hooks(places, PRE_UPDATE, update, plan.items, version=plan.version)
-    _apply(plan, places)
+    fetched = _apply(plan, places)
     run_hooks(places, POST_UPDATE, update, plan.items, version=plan.version)
-    return find_services(Path("/proc"), plan.items) if places.root == Path("/") else Services()
+    is_machine = places.root == Path("/")
+    services = find_services(Path("/proc"), plan.items) if is_machine else Services()
+    return _Done(services, fetched)
 
 
 def _renew(services: Services, options: UpdateOptions) -> None:
@@ -151,17 +169,18 @@ def _refuse_ruin(plan: Plan) -> None:
         )
 
 
-def _apply(plan: Plan, places: Places) -> None:
+def _apply(plan: Plan, places: Places) -> tuple[Fetched, ...]:
     """Do it, then make the boot menu."""
     if plan.needs_menu:
         mark_menu_pending(places)
     progress = Progress(len(plan.items))
     try:
-        plan.perform(progress.step)
+        fetched = plan.perform(progress.step)
     finally:
         progress.clear()
     if plan.needs_menu:
         _log.info("%s; a reboot starts what is new in /boot", make_menu(places))
+    return fetched
 
 
 def _remember(places: Places, identity: Identity | None, answer: Answer, plan: Plan) -> None:

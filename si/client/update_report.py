@@ -8,19 +8,22 @@ from __future__ import annotations
 import json
 import logging
 from collections import Counter
+from collections.abc import Sequence
 
 from si.client.itemize import describe_item, quote_path
-from si.client.plan import Plan
+from si.client.plan import Fetched, Plan
 from si.client.server import Update
 from si.client.space import format_size
 
 _log = logging.getLogger(__name__)
 
 
-def show(plan: Plan, update: Update, *, is_dry_run: bool, as_json: bool) -> None:
-    """Print the plan: what would change line by line, or in a line what did."""
+def show(
+    plan: Plan, update: Update, fetched: Sequence[Fetched], *, is_dry_run: bool, as_json: bool
+) -> None:
+    """Print the plan: what would change line by line, or in a line what did and how it came."""
     if as_json:
-        print(json.dumps(_as_data(plan, update, is_dry_run=is_dry_run), indent=1))
+        print(json.dumps(_as_data(plan, update, fetched, is_dry_run=is_dry_run), indent=1))
         return
     if is_dry_run:
         for item in plan.items:
@@ -29,7 +32,7 @@ def show(plan: Plan, update: Update, *, is_dry_run: bool, as_json: bool) -> None
             print("the boot menu would be made anew")
         _log.info("%s", _summary(plan, is_dry_run=True))
     else:
-        print(_summary(plan, is_dry_run=False))
+        print(_summary(plan, is_dry_run=False) + _told_ways(fetched))
 
 
 def question(plan: Plan) -> str:
@@ -53,7 +56,16 @@ def _summary(plan: Plan, *, is_dry_run: bool) -> str:
     )
 
 
-def _as_data(plan: Plan, update: Update, *, is_dry_run: bool) -> dict[str, object]:
+def _told_ways(fetched: Sequence[Fetched]) -> str:
+    if not fetched:
+        return ""
+    ways = ", ".join(f"{one.files} by {one.way}" for one in fetched)
+    return f" ({ways}; {format_size(sum(one.size for one in fetched))} fetched)"
+
+
+def _as_data(
+    plan: Plan, update: Update, fetched: Sequence[Fetched], *, is_dry_run: bool
+) -> dict[str, object]:
     return {
         "client": update.client,
         "image": update.image,
@@ -62,6 +74,7 @@ def _as_data(plan: Plan, update: Update, *, is_dry_run: bool) -> dict[str, objec
         "overrides": list(update.overrides),
         "dry_run": is_dry_run,
         "boot_menu": plan.needs_menu,
+        "fetched": [{"way": one.way, "files": one.files, "bytes": one.size} for one in fetched],
         "changes": [
             {
                 "path": quote_path(b"/" + item.path if item.path != b"." else b"/"),

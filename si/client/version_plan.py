@@ -26,17 +26,16 @@ from si.client.itemize import Item, quote_path
 from si.client.live_plan import lay_over
 from si.client.overlaid import Overlaid, list_overrides, preview_overrides
 from si.client.places import Places
-from si.client.plan import Plan, Step
+from si.client.plan import Fetched, Plan, Step
 from si.client.removal import Removal, list_removals, remove_trees
 from si.client.rules import Protection
 from si.client.scope import guard_against, make_scope, top_of
 from si.client.staging import PREFIX
+from si.client.supply import Origin
 from si.client.wanted import Answer
 from si.errors import UpdateRefused
 from si.version.record import FILE, FOLDER
 from si.version.stream import ManifestReader
-
-_PACK = "image.tar.zst"
 
 
 class VersionSource:
@@ -101,8 +100,13 @@ class VersionSource:
         base = f"{self._answer.server}/versions/{urllib.parse.quote(name.image, safe='')}"
         return Job(
             top=top_of(self._places),
-            url=f"{base}/{name.number}/{_PACK}",
-            frames=self._reader.frames if work.changes else (),
+            origin=Origin(
+                base=f"{base}/{name.number}",
+                number=self._reader.head.number,
+                frames=self._reader.frames if work.changes else (),
+                held=self._answer.held,
+                site_key=self._places.site_key,
+            ),
             changes=work.changes,
             removals=removals,
             folders=work.folders,
@@ -110,9 +114,10 @@ class VersionSource:
         )
 
 
-def _perform(job: Job, overlaid: Overlaid, root: Path, step: Step) -> None:
-    apply(job, step)
+def _perform(job: Job, overlaid: Overlaid, root: Path, step: Step) -> tuple[Fetched, ...]:
+    fetched = apply(job, step)
     lay_over(overlaid.passes, root, step)
+    return fetched
 
 
 def _check(job: Job) -> None:

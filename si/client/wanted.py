@@ -24,11 +24,13 @@ class Wanted(NamedTuple):
 
 class Answer(NamedTuple):
     """server: its base URL; update: what it says; number: of the version that was asked for, else
-    of the current one, None when there is none."""
+    of the current one, None when there is none; held: the version of the same image that this
+    machine has, as far as is known."""
 
     server: str
     update: Update
     number: Optional[int]  # noqa: UP045
+    held: Optional[int]  # noqa: UP045
 
     @property
     def version(self) -> VersionName:
@@ -39,6 +41,12 @@ class Answer(NamedTuple):
                 hint=f"si-publish {self.update.image}, on the server, makes one",
             )
         return VersionName(self.update.image, self.number)
+
+    @property
+    def signature(self) -> bytes:
+        """That of the version's manifest, b"" where the server did not say it."""
+        signed = self.update.signed
+        return signed.signature if signed is not None and signed.number == self.number else b""
 
 
 def ask_server(identity: Identity | None, wanted: Wanted) -> Answer:
@@ -51,7 +59,8 @@ def ask_server(identity: Identity | None, wanted: Wanted) -> Answer:
     name = wanted.client or (identity.client if identity else os.uname().nodename.split(".")[0])
     asked = parse_version_name(wanted.image) if wanted.image else None
     image = asked.image if asked else (identity.image if identity else None)
-    update = fetch_update(server, check_name("client", name), image)
+    told = str(asked) if asked else image
+    update = fetch_update(server, check_name("client", name), told)
     if image is not None and update.image != image:
         raise UpdateRefused(f"asked for image {image}, the server offers {update.image}")
     arch = os.uname().machine if identity is None else identity.arch
@@ -61,7 +70,14 @@ def ask_server(identity: Identity | None, wanted: Wanted) -> Answer:
             hint="name an image of this machine's architecture with --image",
         )
     number = asked.number if asked and asked.number is not None else update.version
-    return Answer(server, update, number)
+    return Answer(server, update, number, _held(identity, update.image, number))
+
+
+def _held(identity: Identity | None, image: str, number: int | None) -> int | None:
+    """What a delta could begin with; without a record, the version before is the best guess."""
+    if identity is not None and identity.image == image and identity.version is not None:
+        return identity.version if identity.version != number else None
+    return number - 1 if number is not None and number > 1 else None
 
 
 def _server(identity: Identity | None, wanted: Wanted) -> str:

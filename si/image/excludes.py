@@ -63,8 +63,9 @@ CACHES = (
     "/etc/lvm/backup/*",
     "/etc/lvm/cache/*",
     "/etc/lvm/.cache",
+    "/var/cache/systemimager/",
 )
-"""What programs noted about the golden client's own disks (reference 3.5)."""
+"""What programs noted about the golden client's own disks (reference 3.5) and version."""
 
 _SUBVOLUME_TYPES = ("btrfs", "bcachefs")
 

@@ -26,12 +26,13 @@ from si.errors import KeyNotFound, ScriptNotFound
 from si.image.metadata import read_inside
 from si.image.store import Image, layout_path, load_image
 from si.layout.document import load_layout
+from si.names_check import VersionName
 from si.script.demands import Demands, read_demands
 from si.script.header import render_header
 from si.script.identifiers import Identifier, identifiers
 from si.serve.transport import choose_way
 from si.version.signature import INSTALL, ensure_public_key, sign
-from si.version.store import current_number
+from si.version.store import SIGNATURE, current_number, version_path
 
 MAX_SCRIPT = 4 * 1024 * 1024
 _MAX_HOSTS = 256 * 1024
@@ -80,14 +81,16 @@ def build_bundle(settings: Settings, client: Client, arming: Arming, bases: Base
 
 
 def describe_update(
-    settings: Settings, client: Client, image_name: str, bases: Bases
+    settings: Settings, client: Client, name: VersionName, bases: Bases
 ) -> dict[str, object]:
     """What `si-updateclient` asks for: the image, its current version (null when there is none),
-    the overrides that exist for this client, and its groups.
+    the overrides that exist for this client, and its groups; and the signature of the version
+    `name`, without a number the current one, so that who has its manifest asks no further.
 
     An image that came without facts is taken to be of this machine's architecture, as in arming.
     """
-    image = load_image(settings, image_name)
+    image = load_image(settings, name.image)
+    current = current_number(settings, image.name)
     return {
         "format": 1,
         "client": client.name,
@@ -97,9 +100,21 @@ def describe_update(
         "size_bytes": image.bytes or 0,
         "rsync": bases.rsync,
         "overrides": list(existing_overrides(settings, client, image.name)),
-        "version": current_number(settings, image.name),
+        "version": current,
         "groups": list(client.groups),
+        **_signed(settings, image.name, current if name.number is None else name.number),
     }
+
+
+def _signed(settings: Settings, image: str, number: int | None) -> dict[str, object]:
+    """Nothing where there is no such version: who asks for its manifest is told so."""
+    if number is None:
+        return {}
+    try:
+        text = (version_path(settings, image, number) / SIGNATURE).read_text("ascii")
+    except (OSError, UnicodeDecodeError):
+        return {}
+    return {"signed": {"version": number, "signature": text}}
 
 
 def existing_overrides(settings: Settings, client: Client, image: str) -> tuple[str, ...]:

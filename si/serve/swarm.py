@@ -7,9 +7,9 @@ what it hears of is from anywhere, or racks would be islands that each wait for 
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv4Network
 from random import Random
 from typing import Final
@@ -24,6 +24,10 @@ _LONGEST_INTERVAL_S: Final = 600
 _SILENT_INTERVALS: Final = 2.5
 _SWEEP_EVERY_S: Final = 5.0
 _NARROW: Final = 24
+_LOOKED_AT: Final = 256
+"""Of each kind of neighbours; a look at all of a large swarm would take 20 ms an announce."""
+
+Key = tuple[IPv4Address, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +42,7 @@ class Member:
     until: float = 0.0
 
     @property
-    def key(self) -> tuple[IPv4Address, int]:
+    def key(self) -> Key:
         """What tells it from all others of its swarm."""
         return self.address, self.port
 
@@ -69,12 +73,52 @@ def choose_peers(
     return tuple(useful[:near] + chance.sample(useful[near:], wanted - near))
 
 
+@dataclass(slots=True)
+class _Swarm:
+    """Members of one swarm, and the same by subnet and by group."""
+
+    members: dict[Key, Member] = field(default_factory=dict)
+    near: defaultdict[IPv4Network | str, dict[Key, Member]] = field(
+        default_factory=lambda: defaultdict(dict)
+    )
+    complete: int = 0
+
+    def add(self, member: Member) -> None:
+        self.members[member.key] = member
+        self.complete += member.complete
+        for place in _places(member):
+            self.near[place][member.key] = member
+
+    def remove(self, key: Key) -> bool:
+        """Whether it was there."""
+        gone = self.members.pop(key, None)
+        if gone is None:
+            return False
+        self.complete -= gone.complete
+        for place in _places(gone):
+            del self.near[place][key]
+            if not self.near[place]:
+                del self.near[place]
+        return True
+
+    def some(self, asking: Member, chance: Random) -> list[Member]:
+        """All of a small swarm; of a large one a part, with neighbours of `asking` in it."""
+        pools = [self.members, *(self.near.get(place, {}) for place in _places(asking))]
+        found: dict[Key, Member] = {}
+        for pool in pools:
+            members = list(pool.values())
+            if len(members) > _LOOKED_AT:
+                members = chance.sample(members, _LOOKED_AT)
+            found.update((one.key, one) for one in members)
+        return list(found.values())
+
+
 class Swarms:
     """Members of all swarms, by info-hash."""
 
     def __init__(self, chance: Random) -> None:
         self._chance = chance
-        self._swarms: dict[bytes, dict[tuple[IPv4Address, int], Member]] = {}
+        self._swarms: dict[bytes, _Swarm] = {}
         self._ports: Counter[IPv4Address] = Counter()
         self._swept = float("-inf")
 
@@ -83,7 +127,8 @@ class Swarms:
 
     def members(self, info_hash: bytes) -> tuple[Member, ...]:
         """Those of one swarm."""
-        return tuple(self._swarms.get(info_hash, {}).values())
+        swarm = self._swarms.get(info_hash)
+        return tuple(swarm.members.values()) if swarm else ()
 
     def hear(self, info_hash: bytes, member: Member, now: float) -> int:
         """Remember `member`, if there is room; gives the seconds until it should announce again.
@@ -95,7 +140,7 @@ class Swarms:
         interval_s = self._interval_s()
         if len(self) < MOST_MEMBERS and self._ports[member.address] < MOST_PORTS:
             kept = replace(member, until=now + _SILENT_INTERVALS * interval_s)
-            self._swarms.setdefault(info_hash, {})[member.key] = kept
+            self._swarms.setdefault(info_hash, _Swarm()).add(kept)
             self._ports[member.address] += 1
         return interval_s
 
@@ -108,13 +153,14 @@ class Swarms:
     ) -> tuple[Member, ...]:
         """Peers that `asking` is told of, see `choose_peers`."""
         subnet = subnet_of(asking.address, networks)
-        return choose_peers(asking, self.members(info_hash), wanted, subnet, self._chance)
+        swarm = self._swarms.get(info_hash)
+        others = swarm.some(asking, self._chance) if swarm else ()
+        return choose_peers(asking, others, wanted, subnet, self._chance)
 
     def counts(self, info_hash: bytes) -> tuple[int, int]:
         """How many have the whole pack, and how many do not."""
-        members = self.members(info_hash)
-        complete = sum(member.complete for member in members)
-        return complete, len(members) - complete
+        swarm = self._swarms.get(info_hash)
+        return (swarm.complete, len(swarm.members) - swarm.complete) if swarm else (0, 0)
 
     def drop(self, info_hash: bytes) -> None:
         """Forget the swarm of a version that is gone."""
@@ -131,16 +177,23 @@ class Swarms:
             return
         self._swept = now
         for info_hash, swarm in list(self._swarms.items()):
-            for member in [one for one in swarm.values() if one.until < now]:
+            for member in [one for one in swarm.members.values() if one.until < now]:
                 self._drop(info_hash, member.key)
-            if not swarm:
+            if not swarm.members:
                 del self._swarms[info_hash]
 
-    def _drop(self, info_hash: bytes, key: tuple[IPv4Address, int]) -> None:
-        if self._swarms.get(info_hash, {}).pop(key, None) is not None:
+    def _drop(self, info_hash: bytes, key: Key) -> None:
+        swarm = self._swarms.get(info_hash)
+        if swarm and swarm.remove(key):
             self._ports[key[0]] -= 1
             if not self._ports[key[0]]:
                 del self._ports[key[0]]
+
+
+def _places(member: Member) -> list[IPv4Network | str]:
+    """Where its neighbours are looked for: no subnet is wider than this one."""
+    subnet = subnet_of(member.address, ())
+    return [subnet] if member.group is None else [subnet, member.group]
 
 
 def _distance(asking: Member, other: Member, subnet: IPv4Network) -> int:

@@ -30,6 +30,8 @@ _ALLOW, _BLOCK = 0, 1
 _FLAGS = libtorrent.torrent_flags
 _SEED: Final = _FLAGS.seed_mode | _FLAGS.upload_mode
 _NOT: Final = _FLAGS.auto_managed | _FLAGS.paused
+CONNECTIONS: Final = 2000
+"""Of all peers with the seeder at once."""
 _SETTINGS: Final[dict[str, Any]] = {
     "user_agent": "si-server",
     "listen_system_port_fallback": False,
@@ -45,7 +47,7 @@ _SETTINGS: Final[dict[str, Any]] = {
     "request_queue_time": 1,
     "whole_pieces_threshold": 0,
     "max_allowed_in_request_queue": 4,
-    "connections_limit": 2000,
+    "connections_limit": CONNECTIONS,
     "alert_mask": libtorrent.alert.category_t.error_notification
     | libtorrent.alert.category_t.status_notification
     | libtorrent.alert.category_t.storage_notification,

@@ -30,7 +30,7 @@ from si.errors import (
     VersionNotFound,
     VersionSpoiled,
 )
-from si.names_check import check_name
+from si.names_check import check_name, parse_version_name
 from si.serve.access import Access
 from si.serve.bundle import Bases, describe_update
 from si.serve.entries import Entries
@@ -175,6 +175,7 @@ async def _update(request: web.Request) -> web.Response:
             raise Refused(404, f"no image is set for {client.name}, name one")
         wanted = arming.image
     bases = site.bases(request)
+    image = parse_version_name(wanted)
     return web.json_response(
-        await asyncio.to_thread(describe_update, site.settings, client, wanted, bases)
+        await asyncio.to_thread(describe_update, site.settings, client, image, bases)
     )

@@ -21,6 +21,7 @@ from si.version.plan import LARGE, count_parts, cut_tree, group_key, part_key
 from si.version.record import Record, parse_line
 from si.version.scan import Scan
 from si.version.tarform import END
+from si.version.torrent import PieceHasher, Pieces
 
 _AHEAD = 48
 """Frames that may wait to be written: what bounds the memory."""
@@ -31,13 +32,14 @@ _FLUSH = 16 << 20
 @dataclass(frozen=True, slots=True)
 class Packed:
     """contents, lines: for each path of the scan its content and its line of the manifest.
-    copied_bytes: of `size`, what was taken over from the last pack."""
+    copied_bytes: of `size`, what was taken over from the last pack. pieces: of its torrent."""
 
     frames: tuple[Frame, ...]
     contents: list[str]
     lines: list[bytes]
     size: int
     copied_bytes: int
+    pieces: Pieces
 
 
 def write_pack(path: Path, scan: Scan, old: OldPack, *, on_bytes: Callable[[int], None]) -> Packed:
@@ -48,9 +50,9 @@ def write_pack(path: Path, scan: Scan, old: OldPack, *, on_bytes: Callable[[int]
     """
     maker = FrameMaker(scan, old)
     pool = ThreadPoolExecutor(max_workers=os.cpu_count() or 2, thread_name_prefix="pack")
-    with path.open("wb", buffering=0) as file, ThreadPoolExecutor(max_workers=1) as flusher:
+    with path.open("wb", buffering=0) as file, _Sink(file.fileno(), scan.unpacked) as sink:
         try:
-            return _write(file.fileno(), _submit_all(pool, maker, scan), scan, flusher, on_bytes)
+            return _write(sink, _submit_all(pool, maker, scan), scan, on_bytes)
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
@@ -113,32 +115,63 @@ def _submit_all(pool: ThreadPoolExecutor, maker: FrameMaker, scan: Scan) -> Iter
 
 
 def _write(
-    descriptor: int,
-    jobs: Iterator[_Job],
-    scan: Scan,
-    flusher: ThreadPoolExecutor,
-    on_bytes: Callable[[int], None],
+    sink: _Sink, jobs: Iterator[_Job], scan: Scan, on_bytes: Callable[[int], None]
 ) -> Packed:
     contents = [""] * len(scan.found)
     lines = [b""] * len(scan.found)
     frames: list[Frame] = []
-    size = copied = flushed = 0
+    copied = 0
     for job in _keep_ahead(jobs):
         built = job.built.result()
-        _write_all(descriptor, built.data)
+        sink.write(built.data)
         number = len(frames)
         for at, position in enumerate(job.positions):
             contents[position] = built.contents[at]
             lines[position] = b"%b %d:%d" % (built.lines[at], number, built.offsets[at])
         frames.append(built.frame)
-        size += built.frame.packed
         copied += built.frame.packed if built.copied else 0
         on_bytes(built.frame.unpacked)
-        if size - flushed > _FLUSH:
-            flushed = size
-            flusher.submit(os.fdatasync, descriptor)
     assert all(lines), "a path is in no frame"
-    return Packed(tuple(frames), contents, lines, size, copied)
+    return Packed(tuple(frames), contents, lines, sink.size, copied, sink.finish())
+
+
+class _Sink:
+    """The pack's file. Flushing it and hashing its pieces have a thread each, and are never far
+    behind."""
+
+    def __init__(self, descriptor: int, unpacked: int) -> None:
+        self.size = 0
+        self._descriptor = descriptor
+        self._hasher = PieceHasher(unpacked)
+        self._hashing = ThreadPoolExecutor(max_workers=1, thread_name_prefix="hash")
+        self._flushing = ThreadPoolExecutor(max_workers=1, thread_name_prefix="flush")
+        self._flushed = 0
+        self._last: Future[None] | None = None
+
+    def __enter__(self) -> _Sink:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for threads in (self._hashing, self._flushing):
+            threads.shutdown(wait=True, cancel_futures=True)
+
+    def write(self, data: bytes) -> None:
+        """Write the next bytes. Raises OSError."""
+        rest = memoryview(data)
+        while rest:
+            rest = rest[os.write(self._descriptor, rest) :]
+        hashed = self._hashing.submit(self._hasher.add, data)
+        self.size += len(data)
+        if self.size - self._flushed > _FLUSH:
+            self._flushed = self.size
+            self._flushing.submit(os.fdatasync, self._descriptor)
+            if self._last is not None:
+                self._last.result()
+            self._last = hashed
+
+    def finish(self) -> Pieces:
+        """The pieces, when all is written."""
+        return self._hashing.submit(self._hasher.finish).result()
 
 
 def _keep_ahead(jobs: Iterator[_Job]) -> Iterator[_Job]:
@@ -149,9 +182,3 @@ def _keep_ahead(jobs: Iterator[_Job]) -> Iterator[_Job]:
         if len(waiting) >= _AHEAD:
             yield waiting.popleft()
     yield from waiting
-
-
-def _write_all(descriptor: int, data: bytes) -> None:
-    rest = memoryview(data)
-    while rest:
-        rest = rest[os.write(descriptor, rest) :]

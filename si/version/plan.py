@@ -26,13 +26,14 @@ from si.version.record import (
 )
 from si.version.tarform import BLOCK
 
-PACKER = 2
+PACKER = 3
 """Grows with every change of what follows, or of si.version.tarform: frames that were made by other
 rules are not copied."""
 LARGE = 128 << 10
 """A file with this many bytes of data has frames of its own."""
-PART = 4 << 20
-"""Data of one frame of a large file."""
+PART = 2 << 20
+"""Data of one frame of a large file: what an update fetches for one changed byte. Of 475 MB of
+programs and libraries 4 MiB make 0.5 % less, 1 MiB 1.1 % more."""
 # Measured on the golden client's tree, against 102.8 MB of `tar c | zstd -3`: with these three
 # 106.2 MB (1.033); with 64, 64 and 256 KiB 108.4 MB (1.055).
 SMALLEST_GROUP = 128 << 10

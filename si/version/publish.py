@@ -27,7 +27,9 @@ from si.image.store import load_image, script_path
 from si.image.usage import refuse_mounts
 from si.names_check import VersionName
 from si.version.before import Before, load_before, open_old
+from si.version.block_pack import make_blocks
 from si.version.cache import Cache, capture_of, load_cache, store_cache, with_contents
+from si.version.delta_pack import Contents, make_delta
 from si.version.diff import Changes, without_place
 from si.version.frames import FrameMaker, OldPack
 from si.version.manifest import FileSum, Head, render_manifest
@@ -53,6 +55,7 @@ from si.version.store import (
     sweep,
     version_path,
 )
+from si.version.torrent import make_torrent
 
 log = logging.getLogger(__name__)
 
@@ -178,7 +181,7 @@ def _make(work: _Work) -> tuple[Packed, int, Changes | None]:
 
 
 def _pack(work: _Work, path: Path) -> Packed:
-    total = sum(one.record.size for one in work.scan.found)
+    total = work.scan.unpacked
     done = 0
 
     def count(unpacked: int) -> None:
@@ -192,12 +195,10 @@ def _pack(work: _Work, path: Path) -> Packed:
 
 def _complete(work: _Work, staging: Path, packed: Packed, number: int) -> None:
     """Write what belongs to the pack, and see to it that all of it is on the disk."""
-    from si.version.torrent import make_torrent  # takes a tenth of a second to import
-
     pack = staging / PACK
     with ThreadPoolExecutor(max_workers=1) as disk:
         flushed = disk.submit(flush, pack)
-        files = {TORRENT: make_torrent(pack)}
+        files = {TORRENT: make_torrent(PACK, packed.size, packed.pieces)}
         if work.script is not None:
             files[SCRIPT] = work.script
         head = Head(
@@ -210,16 +211,28 @@ def _complete(work: _Work, staging: Path, packed: Packed, number: int) -> None:
             pack_size=packed.size,
             packer=PACKER,
             paths=len(packed.lines),
-            files_bytes=sum(one.record.size for one in work.scan.found),
+            files_bytes=work.scan.unpacked,
         )
         files[MANIFEST] = render_manifest(head, packed.frames, packed.lines)
         files[SIGNATURE] = sign(work.settings, files[MANIFEST])
         for name, data in files.items():
             (staging / name).write_bytes(data)
-            flush(staging / name)
+        _make_shortcuts(work, pack, packed, number)
+        _check_unchanged(work.scan, packed)
         flushed.result()
+    for path in staging.iterdir():
+        flush(path)
     flush(staging)
-    _check_unchanged(work.scan, packed)
+
+
+def _make_shortcuts(work: _Work, pack: Path, packed: Packed, number: int) -> None:
+    """Write what spares updates frames of the pack."""
+    settings, before = work.settings, work.before
+    new = Contents(number, packed.frames, packed.lines)
+    make_blocks(settings, pack, new, None if before is None else before.version.path)
+    if before is not None:
+        old = Contents(before.version.head.number, before.lists.frames, before.lists.lines)
+        make_delta(settings, pack, old, new)
 
 
 def _sum(data: bytes) -> FileSum:

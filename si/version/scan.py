@@ -66,6 +66,11 @@ class Scan(NamedTuple):
     found: list[Found]
     sockets: tuple[bytes, ...]
 
+    @property
+    def unpacked(self) -> int:
+        """Bytes of all its files."""
+        return sum(one.record.size for one in self.found)
+
     def place(self, record: Record) -> bytes:
         """Where a path of the tree lies."""
         return self.root + record.path

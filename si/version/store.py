@@ -9,31 +9,31 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
 from si.config import Settings
-from si.errors import ImageExists, ManifestInvalid, VersionInUse, VersionNotFound
+from si.errors import ManifestInvalid, VersionInUse, VersionNotFound
 from si.image.lock import HeldImage
 from si.image.store import load_image
 from si.names_check import VersionName, check_name
 from si.system.files import replace_file
-from si.version.manifest import Head, dump_head, parse_head
-from si.version.signature import sign
+from si.version.delta import delta_name, index_name
+from si.version.manifest import Head, parse_head
 
 MANIFEST = "manifest"
 SIGNATURE = "manifest.sig"
 PACK = "image.tar.zst"
 TORRENT = "image.torrent"
 SCRIPT = "script"
-_STATE = "state.json"
+STATE = "state.json"
 _CACHE = "cache"
 _FORMAT = 1
-_MODE = 0o750  # a pack holds /etc/shadow
-_HEAD_BYTES = 64 * 1024
+MODE = 0o750  # a pack holds /etc/shadow
+HEAD_BYTES = 64 * 1024
 
 
 class _State(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -186,42 +186,12 @@ def remove_versions(settings: Settings, image: str) -> None:
         shutil.rmtree(old)
 
 
-def carry_versions(settings: Settings, source: str, destination: str) -> None:
-    """Give all versions of `source` to `destination` as well, manifests signed for that name.
-
-    Packs and torrents are hard links, for neither ever changes. What an attempt that was cut off
-    left there is replaced. Raises ImageExists when there are whole versions of that name.
-    """
-    if list_numbers(settings, destination):
-        raise ImageExists(
-            f"there are versions of {destination} already",
-            hint=f"si-rmimage {destination} removes them, if no image is called that any more",
-        )
-    folder = versions_path(settings, source)
-    if not folder.is_dir():
-        return
-    staging = settings.versions / f".{destination}.staging"
-    for stale in (staging, versions_path(settings, destination)):
-        if stale.exists():
-            shutil.rmtree(stale)
-    staging.mkdir(mode=_MODE)
-    try:
-        for number in list_numbers(settings, source):
-            _carry(settings, folder / str(number), staging / str(number), destination)
-        if (folder / _STATE).exists():
-            shutil.copy2(folder / _STATE, staging / _STATE)
-        staging.rename(versions_path(settings, destination))
-    except BaseException:
-        shutil.rmtree(staging, ignore_errors=True)
-        raise
-
-
 def make_folder(settings: Settings, image: str) -> Path:
     """The folder of an image's versions, made when it is missing, closed to other users."""
     for folder in (settings.versions, versions_path(settings, image)):
         if not folder.is_dir():
             folder.mkdir(parents=True, exist_ok=True)
-            folder.chmod(_MODE)
+            folder.chmod(MODE)
     return versions_path(settings, image)
 
 
@@ -234,28 +204,11 @@ def flush(path: Path) -> None:
         os.close(descriptor)
 
 
-def _carry(settings: Settings, old: Path, new: Path, image: str) -> None:
-    new.mkdir(mode=_MODE)
-    for entry in _files(old):
-        if entry.name not in (MANIFEST, SIGNATURE):
-            (new / entry.name).hardlink_to(entry)
-    data = (old / MANIFEST).read_bytes()
-    head = parse_head(data[:_HEAD_BYTES], str(old / MANIFEST))
-    data = dump_head(head._replace(image=image)) + data[len(dump_head(head)) :]
-    for name, text in ((MANIFEST, data), (SIGNATURE, sign(settings, data))):
-        (new / name).write_bytes(text)
-        flush(new / name)
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    return (entry for entry in folder.iterdir() if entry.is_file() and not entry.is_symlink())
-
-
 def _load(settings: Settings, image: str, number: int, current: int | None) -> Version:
     path = version_path(settings, image, number)
     try:
         with (path / MANIFEST).open("rb") as file:
-            head = parse_head(file.read(_HEAD_BYTES), str(path / MANIFEST))
+            head = parse_head(file.read(HEAD_BYTES), str(path / MANIFEST))
     except OSError as error:
         raise ManifestInvalid(f"cannot read {path / MANIFEST}: {error.strerror}") from None
     if (head.image, head.number) != (image, number):
@@ -264,13 +217,16 @@ def _load(settings: Settings, image: str, number: int, current: int | None) -> V
 
 
 def _forget(settings: Settings, image: str, number: int) -> None:
-    """Remove a version: its name goes in one step, and is never given again."""
+    """Remove a version, and the deltas from it: its name goes in one step, never given again."""
     state = _load_state(settings, image)
     last = next_number(settings, image) - 1
     if state.last != last:
         current = current_number(settings, image)
         latest = list_numbers(settings, image)[-1]
         _store_state(settings, image, last, None if current == latest else current)
+    for name in (index_name(number), delta_name(number)):
+        for delta in versions_path(settings, image).glob(f"*/{name}"):
+            delta.unlink()
     gone = versions_path(settings, image) / f".{number}.old"
     version_path(settings, image, number).rename(gone)
     shutil.rmtree(gone)
@@ -278,10 +234,10 @@ def _forget(settings: Settings, image: str, number: int) -> None:
 
 def _load_state(settings: Settings, image: str) -> _State:
     try:
-        text = (versions_path(settings, image) / _STATE).read_bytes()
+        text = (versions_path(settings, image) / STATE).read_bytes()
     except FileNotFoundError:
         return _State(_FORMAT, 0, None)
-    path = versions_path(settings, image) / _STATE
+    path = versions_path(settings, image) / STATE
     try:
         state = msgspec.json.decode(text, type=_State)
     except msgspec.DecodeError as error:
@@ -293,7 +249,7 @@ def _load_state(settings: Settings, image: str) -> _State:
 
 def _store_state(settings: Settings, image: str, last: int, current: int | None) -> None:
     data = msgspec.json.encode(_State(_FORMAT, last, current)) + b"\n"
-    replace_file(versions_path(settings, image) / _STATE, data)
+    replace_file(versions_path(settings, image) / STATE, data)
 
 
 def _is_number(name: str) -> bool:

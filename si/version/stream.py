@@ -9,7 +9,7 @@ client finds most lines to be what its own tree says, and has no need to read th
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import IO
 
@@ -62,35 +62,20 @@ class ManifestReader:
             self._file.seek(stands)
         return self._frames
 
-    def entries(self) -> Iterator[tuple[bytes, bytes]]:
+    def entries(self) -> Entries:
         """(path, line without its end) of each record, from the beginning, in order.
 
-        Raises ManifestInvalid for a path out of order, in no folder, or a further name of what
-        does not stand before it.
+        Iterating raises ManifestInvalid for a path out of order, in no folder, or a further name of
+        what does not stand before it.
         """
         self._file.seek(self._begin)
-        lines = enumerate(islice(self._file, self.head.paths), self._first)
-        self._line, whole = next(lines)
-        if not whole.startswith(b"d ") or self._path(whole) != b"/":
+        self._line = self._first
+        lines = islice(self._file, self.head.paths)
+        whole = next(lines)
+        if not whole.startswith(b"d ") or self.path_of(whole) != b"/":
             raise self.fault("the first path is the folder /")
-        yield b"/", whole[:-1]
-        folders, lasts, known = [b""], [b"/"], set[bytes]()
-        for number, whole in lines:
-            self._line, line = number, whole[:-1]
-            path = self._path(line)
-            self._leave(folders, lasts, path.rpartition(b"/")[0])
-            if path <= lasts[-1]:
-                raise self.fault("the paths are not in order")
-            lasts[-1] = path
-            if line.startswith(b"d "):
-                folders.append(path)
-                lasts.append(b"")
-            elif line.startswith(b"h "):
-                if self._first_name(line) not in known:
-                    raise self.fault("a further name of a file that does not stand before it")
-            elif path in self.first_names:
-                known.add(path)
-            yield path, line
+        self._line -= 1
+        return Entries(self, whole, lines)
 
     def read(self, line: bytes) -> Record:
         """The record of the line that `entries` gave last. Raises ManifestInvalid."""
@@ -108,14 +93,6 @@ class ManifestReader:
             f"{self.source}:{self._line}: {message}",
             hint="the version is spoiled: publish the image again, or take another version",
         )
-
-    def _leave(self, folders: list[bytes], lasts: list[bytes], parent: bytes) -> None:
-        """Leave folders, and what was seen last in each, until `parent` is looked at."""
-        while folders[-1] != parent:
-            folders.pop()
-            lasts.pop()
-            if not folders:
-                raise self.fault("the path is in no folder")
 
     def _count_frames(self) -> int:
         self._line = 10
@@ -155,22 +132,91 @@ class ManifestReader:
                 for number, line in enumerate(block.split(b"\n"), self._first + lines):
                     self._line = number
                     if line.startswith(b"h "):
-                        found.add(self._first_name(line))
+                        found.add(self.first_name_of(line))
             lines += block.count(b"\n")
         self._line = self._first + lines
         if lines != self.head.paths + 1 or not block.endswith(b"\nend\n"):
             raise self.fault(f"it does not end after {self.head.paths} paths, as it says")
         return frozenset(found)
 
-    def _path(self, line: bytes) -> bytes:
+    def path_of(self, line: bytes) -> bytes:
+        """The path of a line, which need not be right. Raises ManifestInvalid."""
         return self._name(line.rsplit(b" ", 2)[-2:][0])
 
-    def _first_name(self, line: bytes) -> bytes:
+    def first_name_of(self, line: bytes) -> bytes:
+        """Of a further name's line: the path of the first. Raises ManifestInvalid."""
         words = line.split(b" ", _TARGET + 1)
         return self._name(words[_TARGET]) if len(words) > _TARGET else b""
+
+    def pass_on(self, count: int = 1) -> None:
+        """`count` more lines were read."""
+        self._line += count
 
     def _name(self, word: bytes) -> bytes:
         try:
             return unescape(word) if b"%" in word else word
         except ManifestInvalid as error:
             raise self.fault(error.message) from None
+
+
+class Entries(Iterator[tuple[bytes, bytes]]):
+    """What `ManifestReader.entries` gives. lines: the lines that are still to come, each with its
+    end, for who may tell by other means than reading them what they say; `pass_over` then."""
+
+    def __init__(self, reader: ManifestReader, whole: bytes, lines: Iterator[bytes]) -> None:
+        self.lines = lines
+        self._reader = reader
+        self._whole = whole
+        """The line that comes next, b"" where it is not read yet."""
+        self._folders, self._lasts = [b""], [b""]
+        """The folders that lead to where the next line may stand, and what was last in each."""
+        self._known = set[bytes]()
+
+    def __next__(self) -> tuple[bytes, bytes]:
+        whole = self.take_line()
+        if not whole:
+            raise StopIteration
+        line = whole[:-1]
+        self._reader.pass_on()
+        path = self._reader.path_of(line)
+        self._step_to(path)
+        if line.startswith(b"d "):
+            self._folders.append(path)
+            self._lasts.append(b"")
+        elif line.startswith(b"h "):
+            if self._reader.first_name_of(line) not in self._known:
+                raise self._reader.fault("a further name of a file that does not stand before it")
+        elif path in self._reader.first_names:
+            self._known.add(path)
+        return path, line
+
+    def take_line(self) -> bytes:
+        """The next line with its end, b"" at the end of all. Give it back with `pass_over`."""
+        whole, self._whole = self._whole, b""
+        return whole or next(self.lines, b"")
+
+    def pass_over(self, prefix: bytes, names: Sequence[bytes], whole: bytes) -> None:
+        """The lines of `names`, each once and in order, behind `prefix`, were taken without reading
+        them: of files in one folder that have no further names. whole: the line taken behind them.
+
+        Raises ManifestInvalid where the first of them does not follow what stands before it.
+        """
+        self._whole = whole
+        if names:
+            self._reader.pass_on()
+            self._step_to(prefix + names[0])
+            self._reader.pass_on(len(names) - 1)
+            self._lasts[-1] = prefix + names[-1]
+
+    def _step_to(self, path: bytes) -> None:
+        """Leave folders until that of `path` is looked at; it has to follow what was last there."""
+        folders, lasts = self._folders, self._lasts
+        parent = path.rpartition(b"/")[0]
+        while folders[-1] != parent:
+            folders.pop()
+            lasts.pop()
+            if not folders:
+                raise self._reader.fault("the path is in no folder")
+        if path <= lasts[-1]:
+            raise self._reader.fault("the paths are not in order")
+        lasts[-1] = path

@@ -12,6 +12,8 @@ from pathlib import Path
 
 from si.config import Settings
 from si.errors import VersionSpoiled
+from si.version.block_pack import check_blocks
+from si.version.delta_pack import check_deltas
 from si.version.manifest import FileSum, Frame, Manifest, parse_manifest
 from si.version.record import FILE, escape
 from si.version.signature import check_signature
@@ -30,7 +32,11 @@ def check_version(settings: Settings, version: Version) -> Manifest:
     signature = _read(version.path / SIGNATURE)
     check_signature(settings, str(version.path / MANIFEST), data, signature)
     manifest = parse_manifest(data, str(version.path / MANIFEST))
-    problems = list(_problems(version, manifest))
+    problems = [
+        *_problems(version, manifest),
+        *check_deltas(settings, version.path, manifest.head.number),
+        *check_blocks(settings, version.path, manifest.head.number),
+    ]
     if problems:
         raise VersionSpoiled(
             f"{version.name}: {'; '.join(problems)}",

@@ -21,13 +21,19 @@ UNPACK = ("tar", "--zstd", "--xattrs", "--xattrs-include=*", "--acls", "--numeri
 
 
 def make_published(root: Path) -> Settings:
-    """A site with web@1, an image of this machine's architecture, and no overrides."""
-    settings = version_kit.make_site(root, specimens=True)
+    """The same with web@1, which has a specimen of everything."""
+    settings = make_unpublished(root, specimens=True)
+    version_kit.publish(settings)
+    return settings
+
+
+def make_unpublished(root: Path, *, specimens: bool = False) -> Settings:
+    """A site with web, an image of this machine's architecture, and no overrides."""
+    settings = version_kit.make_site(root, specimens=specimens)
     record = Record("web", "2026-11-21T12:00:00Z", "golden", os.uname().machine, 1, 1)
     write_record(version_kit.tree_of(settings), record)
     for override in settings.overrides.iterdir():
         shutil.rmtree(override)
-    version_kit.publish(settings)
     return settings
 
 

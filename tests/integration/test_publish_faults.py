@@ -65,16 +65,23 @@ def publish_and_kill(settings: Settings, at: int) -> subprocess.CompletedProcess
     )  # fmt: skip
 
 
+def change_here_and_there(settings: Settings, text: str) -> None:
+    """Change so many small files that the next version has a delta."""
+    for number in range(0, 300, 20):
+        write(tree_of(settings) / f"usr/d{number % 12}/f{number:03d}", text)
+
+
 def test_a_publishing_that_is_killed_leaves_no_half_version(store: Settings) -> None:
     whole = publish_and_kill(store, 0)
     assert whole.returncode == 0, whole.stderr
-    write(tree_of(store) / "etc/motd", "0\n")
+    change_here_and_there(store, "0\n")
     again = publish_and_kill(store, 0)
+    assert (version(store).path / "delta-1").exists()
     count = int(again.stdout.split()[-1])
     assert count > 60
     points = [1, count // 8, count // 3, count // 2, *range(count - 12, count, 2)]
     for number, point in enumerate(points):
-        write(tree_of(store) / "etc/motd", f"{number + 1}\n")
+        change_here_and_there(store, f"{number + 1}\n")
         before = list_numbers(store, "web")
         killed = publish_and_kill(store, point)
         assert killed.returncode in (-9, 0), killed.stderr

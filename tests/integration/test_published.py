@@ -5,17 +5,21 @@ from __future__ import annotations
 import contextlib
 import io
 import itertools
+import os
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
+from typing import NamedTuple
 
 import pytest
 
 from si.client import download as downloading
 from si.client.download import download
+from si.client.kept import keep
 from si.client.published import open_version
 from si.config import Settings, default_settings
 from si.errors import (
@@ -29,6 +33,7 @@ from si.names_check import VersionName
 from si.version.manifest import parse_manifest
 from si.version.signature import public_key_path, sign
 from si.version.store import MANIFEST, SIGNATURE, read_manifest
+from si.version.stream import ManifestReader
 from tests.integration import version_kit
 from tests.integration.server_kit import running_server
 
@@ -93,6 +98,81 @@ def test_a_version_of_the_server_is_read_as_it_was_published(site: Settings) -> 
             open_version(base, VersionName("web", 7), public_key_path(site)),
         ):
             pass
+
+
+class Kept(NamedTuple):
+    """A client's cache, and how to open web@1 with it from a server that has nothing to give."""
+
+    cache: Path
+    open: Callable[[], AbstractContextManager[ManifestReader]]
+
+    @property
+    def file(self) -> Path:
+        (file,) = self.cache.iterdir()
+        return file
+
+
+@pytest.fixture
+def kept(site: Settings, tmp_path: Path) -> Kept:
+    """After web@1 was opened once."""
+    folder, key = version_kit.version(site).path, public_key_path(site)
+    signature, cache = (folder / SIGNATURE).read_bytes(), tmp_path / "cache/systemimager"
+    cache.parent.mkdir()
+    os.utime(cache.parent, ns=(5, 5))
+    manifest = (folder / MANIFEST).read_bytes()
+    with (
+        lying_server({"/versions/web/1/manifest": whole(manifest)}) as base,
+        open_version(base, WEB1, key, signature=signature, cache=cache) as reader,
+    ):
+        assert reader.head.number == 1
+    assert cache.parent.stat().st_mtime_ns == 5
+    return Kept(
+        cache,
+        lambda: open_version("http://127.0.0.1:1", WEB1, key, signature=signature, cache=cache),
+    )
+
+
+def test_what_was_kept_need_not_come_again(site: Settings, kept: Kept) -> None:
+    expected = parse_manifest(read_manifest(version_kit.version(site)), "test")
+    with kept.open() as reader:
+        assert tuple(reader.read(line) for _, line in reader.entries()) == expected.records
+    assert kept.file.stat().st_mode & 0o777 == 0o600
+    assert kept.cache.stat().st_mode & 0o777 == 0o700
+
+
+def test_what_was_kept_is_checked_as_what_comes(kept: Kept) -> None:
+    data = kept.file.read_bytes()
+    kept.file.write_bytes(data.replace(b" 0644 ", b" 4755 ", 1))
+    with pytest.raises(ServerUnreachable), kept.open():
+        pytest.fail("it was believed")
+    kept.file.write_bytes(data)
+    with kept.open():
+        pass
+
+
+def test_what_others_may_change_is_not_looked_at(kept: Kept) -> None:
+    kept.file.chmod(0o620)
+    with pytest.raises(ServerUnreachable), kept.open():
+        pytest.fail("it was believed")
+    kept.file.chmod(0o600)
+    os.chown(kept.file, 77, 77)
+    with pytest.raises(ServerUnreachable), kept.open():
+        pytest.fail("it was believed")
+
+
+def test_only_the_last_manifest_is_kept(site: Settings, kept: Kept) -> None:
+    before = kept.file
+    (kept.cache / "notes").write_text("of somebody else")
+    with before.open("rb") as manifest:
+        keep(kept.cache, b"another signature", manifest)
+    assert not before.exists()
+    assert len(list(kept.cache.iterdir())) == 2
+
+
+def test_where_nothing_can_be_kept_nothing_is(kept: Kept, tmp_path: Path) -> None:
+    with kept.file.open("rb") as manifest:
+        keep(tmp_path / "no/such/folder", b"signature", manifest)
+    assert not (tmp_path / "no").exists()
 
 
 def test_without_the_sites_key_nothing_is_fetched(site: Settings, tmp_path: Path) -> None:

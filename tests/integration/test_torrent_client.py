@@ -6,6 +6,7 @@ import contextlib
 import os
 import re
 import signal
+import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +21,7 @@ from si.version.store import PACK, TORRENT, version_path
 from si.version.torrent import read_info_hash
 from tests.integration import version_kit
 from tests.integration.boel.breaking_link import BreakingLink
+from tests.integration.boel.lying_peer import lie_about_pieces, speak_noise
 from tests.integration.boel.swarm_kit import announce, seeder
 from tests.integration.server_kit import Server, free_port, running_server, wait_until
 
@@ -47,7 +49,7 @@ def fetch(site: Settings, tmp_path: Path) -> Iterator[Fetch]:
         return subprocess.run(
             ["/usr/bin/python3", str(data_path("boel-initrd") / "torrent.py"), str(torrent),
              str(folder), tracker, str(free_port()), str(patience_s)],
-            capture_output=True, timeout=90, check=False,
+            capture_output=True, timeout=180, check=False,
         )  # fmt: skip
 
     yield run
@@ -132,6 +134,23 @@ def test_a_spoiled_pack_brings_no_wrong_bytes(site: Settings, fetch: Fetch) -> N
     assert done.returncode == 3
     assert whole.startswith(done.stdout)
     assert len(done.stdout) < len(whole)
+
+
+@pytest.mark.parametrize("speak", [speak_noise, lie_about_pieces])
+def test_a_peer_that_sends_garbage_spoils_nothing(
+    site: Settings, fetch: Fetch, speak: Callable[[socket.socket], bool]
+) -> None:
+    """One that says anything but what a peer says; one that has all, and sends other bytes."""
+    with (
+        running_server(site, "--only", "http,torrent"),
+        socket.create_server(("127.0.0.1", 0)) as door,
+        ThreadPoolExecutor() as pool,
+    ):
+        spoke = pool.submit(speak, door)
+        announce(site, door.getsockname()[1])
+        done = fetch("one", patience_s=60)
+        assert spoke.result(30), "nobody asked the peer for anything"
+    assert (done.returncode, done.stdout == pack(site)) == (0, True), done.stderr
 
 
 def test_who_unpacks_is_gone(site: Settings, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from si.version.store import PACK, version_path
+from si.version.store import PACK, SIGNATURE, version_path
 from tests.integration import server_kit, version_kit
 from tests.integration.server_kit import Server, running_server
 
@@ -25,7 +25,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def test_every_file_of_a_version_comes_as_it_was_published(server: Server) -> None:
     folder = version_path(server.settings, "web", 1)
     names = [path.name for path in folder.iterdir()]
-    assert len(names) == 5
+    assert sorted(names) == [
+        "blocks", "blocks.index", "image.tar.zst", "image.torrent", "manifest", "manifest.sig",
+        "script",
+    ]  # fmt: skip
     for name in names:
         assert server.ask(f"/versions/web/1/{name}") == (200, (folder / name).read_bytes())
 
@@ -65,6 +68,20 @@ def test_what_is_no_version_is_refused_in_one_line(
 
 def test_a_client_is_told_the_current_version(server: Server) -> None:
     assert json.loads(server.ask("/clients/web1/update.json")[1])["version"] == 1
+
+
+@pytest.mark.parametrize(("query", "number"), [("", 1), ("?image=web", 1), ("?image=web@1", 1)])
+def test_a_client_is_given_the_signature(server: Server, query: str, number: int) -> None:
+    signature = version_path(server.settings, "web", number) / SIGNATURE
+    told = json.loads(server.ask(f"/clients/web1/update.json{query}")[1])
+    assert told["signed"] == {"version": number, "signature": signature.read_text()}
+
+
+def test_of_a_version_that_is_not_there_no_signature_is_given(server: Server) -> None:
+    status, body = server.ask("/clients/web1/update.json?image=web@7")
+    assert (status, "signed" in json.loads(body)) == (200, False)
+    for odd in ("web@0", "web@", "web@1@1", "web@../1"):
+        assert server.ask(f"/clients/web1/update.json?image={odd}")[0] == 400
 
 
 def test_the_bundle_of_a_version_names_what_is_wrong_with_it(server: Server) -> None:

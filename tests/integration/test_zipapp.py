@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import os
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from si.boot.clientapp import build_client_app, write_client_app
+from si.client.archive import with_bytecode
 
 STOCK = "/usr/bin/python3"
 
@@ -74,6 +76,47 @@ def test_all_of_it_is_python_3_9(program: Path) -> None:
                     assert module.partition(".")[0] in sys.stdlib_module_names, f"{name}: {module}"
             if name not in ("__main__.py",) and _has_annotations(tree):
                 assert "__future__" in _imported(tree), f"{name} evaluates its annotations"
+
+
+_TELL = "import sys; sys.path.insert(0, sys.argv[1]); import si.client.main as m; print(m.__file__)"
+
+
+def test_bytecode_of_the_same_python_is_used(program: Path) -> None:
+    program.write_bytes(with_bytecode(program.read_bytes()))
+    assert _tell_main(program) == f"{program}/si/client/main.pyc"
+
+
+def test_bytecode_of_another_python_is_passed_over(
+    program: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importlib.util, "MAGIC_NUMBER", b"\x01\x02\r\n")
+    program.write_bytes(with_bytecode(program.read_bytes()))
+    assert _tell_main(program) == f"{program}/si/client/main.py"
+
+
+def test_bytecode_is_the_same_each_time(program: Path) -> None:
+    """Or preparing once more would change a golden client, and so its next capture."""
+    once = with_bytecode(program.read_bytes())
+    assert with_bytecode(once) == once
+    script = "import sys; from si.client.archive import with_bytecode as w; "
+    script += "import si.client.main, si.client.sync; "
+    script += "sys.stdout.buffer.write(w(sys.stdin.buffer.read()))"
+    other = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=Path(__file__).parents[2],
+        env={**os.environ, "PYTHONHASHSEED": "7"},
+        input=program.read_bytes(),
+        capture_output=True,
+        check=True,
+    )
+    assert other.stdout == once
+
+
+def _tell_main(program: Path) -> str:
+    done = subprocess.run(
+        [sys.executable, "-IB", "-c", _TELL, program], capture_output=True, check=True, text=True
+    )
+    return done.stdout.strip()
 
 
 def _imported(tree: ast.Module) -> set[str]:

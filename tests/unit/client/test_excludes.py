@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from si.client import excludes
 from si.client.excludes import (
     DEFAULT_LIST,
     below,
@@ -50,7 +49,8 @@ def test_what_systemd_makes_where_it_is_missing_is_no_drift() -> None:
 
 
 def test_what_a_capture_leaves_out_as_identity_no_update_removes() -> None:
-    protected = {*excludes.IDENTITY, *excludes.BOOT, *parse_excludes(DEFAULT_LIST, "default")}
+    protected = {rule.pattern for rule in builtin_rules({}, {})}
+    protected |= {*parse_excludes(DEFAULT_LIST, "default")}
     for path in (*capture.IDENTITY, *capture.CACHES, capture.DBUS_MACHINE_ID):
         assert any(
             fnmatch.fnmatch(path, pattern) or path.startswith(f"{pattern}/")

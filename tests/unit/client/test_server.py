@@ -21,6 +21,7 @@ from si.client.identity import (
     write_identity,
 )
 from si.client.server import parse_server, parse_update
+from si.client.wanted import Answer
 from si.cluster import Client
 from si.errors import ConfigInvalid, NameInvalid, ServerUnreachable, SIError, UpdateRefused
 
@@ -92,6 +93,27 @@ def test_any_answer_is_an_update_or_an_error(answer: bytes) -> None:
 )
 def test_an_image_may_have_no_version(said: dict[str, Any], version: int | None) -> None:
     assert parse_update(json.dumps({**UPDATE, **said}), "u").version == version
+
+
+@pytest.mark.parametrize(
+    ("said", "signature"),
+    [
+        ({}, b""),
+        ({"signed": {"version": 3, "signature": "S\n"}}, b"S\n"),
+        ({"signed": {"version": 2, "signature": "S\n"}}, b""),
+    ],
+)
+def test_only_the_signature_of_the_version_that_is_wanted_counts(
+    said: dict[str, object], signature: bytes
+) -> None:
+    update = parse_update(json.dumps({**UPDATE, **said}), "u")
+    assert Answer("http://10.0.0.1:8080", update, 3, None).signature == signature
+
+
+@pytest.mark.parametrize("said", [None, "S", {"version": 0, "signature": "S"}, {"version": 3}])
+def test_a_signature_that_is_none_is_refused(said: object) -> None:
+    with pytest.raises(UpdateRefused):
+        parse_update(json.dumps({**UPDATE, "signed": said}), "u")
 
 
 @pytest.mark.parametrize("said", [0, -1, "7", 1.5, True])

@@ -126,6 +126,39 @@ def test_many_machines_cannot_fill_it_and_those_that_are_known_stay(
     assert swarms.counts(PACK) == (1, 9)
 
 
+@pytest.mark.parametrize("group", [None, "farm"])
+def test_neighbours_are_found_in_a_large_swarm(group: str | None) -> None:
+    swarms = Swarms(Random(1))
+    racks = [rack(number, 30, group="farm") for number in range(60)]
+    for one in (one for members in racks for one in members):
+        swarms.hear(PACK, one, 0.0)
+    chosen = swarms.choose(PACK, member("10.0.9.200", group=group), 80, WIDE)
+    assert len(chosen) == 80
+    assert {one.key for one in racks[9]} <= {one.key for one in chosen}
+    assert len({one.address.packed[2] for one in chosen}) > 20, "others are from anywhere"
+
+
+def test_a_group_is_found_wherever_its_members_are() -> None:
+    swarms = Swarms(Random(1))
+    ours = [member(f"10.0.{number}.250", group="ours") for number in range(20)]
+    for one in [*ours, *(one for number in range(60) for one in rack(number, 30))]:
+        swarms.hear(PACK, one, 0.0)
+    chosen = swarms.choose(PACK, member("10.1.0.1", group="ours"), 80, WIDE)
+    assert {one.key for one in ours} <= {one.key for one in chosen}
+
+
+def test_who_is_complete_is_counted_however_members_change() -> None:
+    swarms = Swarms(Random(1))
+    for complete in (False, True, True, False):
+        swarms.hear(PACK, member("10.0.0.1", complete=complete), 0.0)
+        assert swarms.counts(PACK) == (complete, not complete)
+    swarms.hear(PACK, member("10.0.0.2", complete=True), 0.0)
+    swarms.leave(PACK, member("10.0.0.2"))
+    assert swarms.counts(PACK) == (0, 1)
+    swarms.drop(PACK)
+    assert swarms.counts(PACK) == (0, 0)
+
+
 def test_a_large_swarm_is_asked_to_speak_more_rarely() -> None:
     swarms = Swarms(Random(1))
     intervals = [

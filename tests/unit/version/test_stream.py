@@ -107,6 +107,12 @@ def test_what_does_not_hold_together(old: bytes, new: bytes, said: str) -> None:
     assert caught.value.message.startswith("test:")
 
 
+def test_an_empty_line_is_no_end() -> None:
+    whole = dump_manifest(simple()).replace(b"tree 2 10", b"tree 3 10")
+    with pytest.raises(ManifestInvalid, match="test:14: the paths are not in order"):
+        read_all(whole.replace(b"\nf ", b"\n\nf ", 1))
+
+
 @given(st.integers(0, 10_000))
 @settings(max_examples=60, deadline=None)
 def test_a_manifest_that_is_cut_off_is_refused(cut: int) -> None:
