@@ -4,7 +4,7 @@ PYTEST := $(PY) -m pytest
 AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo -E)
 SHELL_SOURCES := $(shell git ls-files '*.sh' 2>/dev/null) boel-initrd/init boel-initrd/bin/udevadm .ci/run
 
-.PHONY: help setup demo demo-shell test test-full lint unit golden integration disk e2e mutants bench simulate man client wheel clean
+.PHONY: help setup demo demo-shell test test-full lint unit golden integration disk e2e mutants bench simulate man client deb wheel clean
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /  \1\t/p' Makefile | expand -t 16
@@ -66,6 +66,9 @@ man: build/.setup ## the manual pages, in build/man
 
 client: build/.setup ## the client commands as one file, build/si-client.pyz
 	@$(PY) -m si.boot.clientapp build/si-client.pyz
+
+deb: build/.setup ## the client commands as a Debian package, build/si-client_VERSION_all.deb
+	@$(PY) -m scripts.deb build
 
 wheel: build/.setup ## a wheel in dist/
 	$(PY) -m pip wheel --quiet --no-deps --wheel-dir dist .

@@ -31,10 +31,7 @@ _ASK_TRACKER_EVERY_S = 15
 _FORGIVE_AFTER_S = 5
 _READ_AHEAD = 64
 _FAILED, _DESERTED = 1, 3
-_NEXT, _LATER = 7, 1
-"""Priorities of libtorrent."""
-_UNORDERED = (0.42, 0.6)
-"""Between these parts of the pack no piece comes before others."""
+_LOOK_AT_PEERS_EVERY_S = 1
 _SETTINGS = {
     "user_agent": "boel",
     "enable_dht": False,
@@ -95,7 +92,8 @@ class Fetch:
         parameters.flags &= ~(flags.auto_managed | flags.paused)
         self.handle: Any = self.session.add_torrent(parameters)
         self.asked = self.sent
-        self.ordered = False
+        self.known: frozenset[int] = frozenset()
+        self.look_at_peers = 0.0
         self.banned = False
 
     def _forgive(self) -> None:
@@ -112,7 +110,7 @@ class Fetch:
             self.session.wait_for_alert(_LOOK_EVERY_MS)
             self._hear()
             status = self.handle.status()
-            self._prefer(status)
+            self._prefer()
             self._ask(status)
             self._send()
             now = time.monotonic()
@@ -150,23 +148,39 @@ class Fetch:
             elif isinstance(alert, libtorrent.listen_failed_alert):
                 print(f"torrent: {alert.message()}", file=sys.stderr, flush=True)
 
-    def _prefer(self, status: Any) -> None:
-        """The first half of the pack comes before the second, so that it is unpacked meanwhile.
+    def _prefer(self) -> None:
+        """Say anew what is wanted first, when others came or went.
 
-        But not while it comes to its end: all would ask the server for the same last pieces of it,
-        and then have none of the second half to give to each other. So there is a time at which
-        nothing comes first; when it is over, many have what is still missing of the first half.
-        Narrower parts cost more of the speed than unpacking takes.
+        Each piece belongs to one of those that lack some. A client asks for its own before all
+        others: only the server has them yet, and nobody else asks it for these. The others' it gets
+        from those whom they belong to, the earlier quarters of the pack first, so that unpacking
+        begins before the end. A strict order would have all ask the server for the same.
         """
+        now = time.monotonic()
+        if now < self.look_at_peers:
+            return
+        self.look_at_peers = now + _LOOK_AT_PEERS_EVERY_S
+        ours, others = self._addresses()
+        if ours | others == self.known:
+            return
+        self.known = ours | others
         count: int = self.info.num_pieces()
-        have = status.num_pieces / count
-        ordered = not _UNORDERED[0] <= have < _UNORDERED[1]
-        if ordered != self.ordered:
-            self.ordered = ordered
-            first = _NEXT if ordered else _LATER
-            self.handle.prioritize_pieces(
-                [first if piece < count // 2 else _LATER for piece in range(count)]
-            )
+        self.handle.prioritize_pieces(
+            [
+                _priority(piece / count, is_ours=_owner(piece, self.known) in ours and bool(others))
+                for piece in range(count)
+            ]
+        )
+
+    def _addresses(self) -> tuple[frozenset[int], frozenset[int]]:
+        """This machine's, and those of the others that still lack something, as numbers."""
+        peers = [
+            peer
+            for peer in self.handle.get_peer_info()
+            if not peer.flags & (peer.seed | peer.connecting | peer.handshake)
+        ]
+        ours = frozenset(_number(peer.local_endpoint[0]) for peer in peers)
+        return ours, frozenset(_number(peer.ip[0]) for peer in peers) - ours
 
     def _ask(self, status: Any) -> None:
         """Read what is next and came, a bounded way ahead of what was sent."""
@@ -181,6 +195,26 @@ class Fetch:
             while data:
                 data = data[os.write(1, data) :]
             self.sent += 1
+
+
+def _owner(piece: int, addresses: frozenset[int]) -> int:
+    """Whose a piece is: all that know the same addresses say the same, and when one comes or goes,
+    only pieces that are its own change hands. Numbers have the same hash everywhere."""
+    return max(addresses, key=lambda address: hash((address, piece)), default=0)
+
+
+def _priority(place: float, *, is_ours: bool) -> int:
+    """libtorrent's, of the piece that lies at `place` of the pack, from 0 up to 1."""
+    if is_ours:
+        return 7 if place < 0.5 else 6
+    return 4 - int(4 * place)
+
+
+def _number(address: str) -> int:
+    number = 0
+    for part in address.split("."):
+        number = number << 8 | int(part)
+    return number
 
 
 def main() -> int:

@@ -315,3 +315,9 @@ class PushSpoiled(SIError):
     """The record of a push cannot be read."""
 
     exit_code = 72
+
+
+class UndoImpossible(SIError):
+    """There is no update that could be undone here."""
+
+    exit_code = 73

@@ -11,6 +11,7 @@ command a mount namespace too, and a mount that a command leaks could then not b
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import re
 import shutil
@@ -222,3 +223,9 @@ def _is_dead(match: re.Match[str]) -> bool:
 def _start_time(pid: int) -> str:
     """Start of a process in clock ticks since boot, field 22 of proc(5)'s stat."""
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+
+
+def sent_bytes(network: Network) -> int:
+    """What the server's side of the bridge has sent so far."""
+    shown = network.run(["ip", "-json", "-stats", "link", "show", BRIDGE]).stdout
+    return int(json.loads(shown)[0]["stats64"]["tx"]["bytes"])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 from statistics import fmean
@@ -20,13 +20,13 @@ from scripts.simulate.swarm import Habits, swarm
 
 FITTED_ON: Final = (1, 2, 4)
 _SEEDS: Final = range(8)
-_COLLISIONS: Final = tuple(half / 2 for half in range(13))
+_BLOCKS: Final = range(16, 129, 4)
 _FILE: Final = Path(__file__).with_name("measured.json")
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One row. Times until the last client was ready; sent: by the server, headers and all."""
+    """One row. Times until the last client was ready; sent: as the server's interface counts."""
 
     clients: int
     torrent_s: float
@@ -81,15 +81,13 @@ def fit(bench: Bench) -> Fitted:
     rows = [bench.row(clients) for clients in FITTED_ON]
     wire = bench.row(1).sent_packs
 
-    def error_of(collisions: float) -> float:
-        habits = Habits(collisions=collisions)
+    def error_of(blocks: int) -> float:
         return sum(
-            (predict_swarm(bench, habits, row.clients)[1] * wire / row.sent_packs - 1) ** 2
+            (predict_swarm(bench, Habits(blocks), row.clients)[1] * wire / row.sent_packs - 1) ** 2
             for row in rows
         )
 
-    collisions = min(_COLLISIONS, key=error_of)
-    ideal = Habits(collisions=collisions)
+    ideal = Habits(min(_BLOCKS, key=error_of))
     overhead = _factor(
         [predict_swarm(bench, ideal, row.clients)[0] for row in rows],
         [row.torrent_s for row in rows],
@@ -97,7 +95,7 @@ def fit(bench: Bench) -> Fitted:
     rsync = _factor(
         [_ideal_rsync_s(bench, row.clients) for row in rows], [row.rsync_s for row in rows]
     )
-    return Fitted(Habits(overhead=overhead, collisions=collisions), wire, rsync)
+    return Fitted(replace(ideal, overhead=overhead), wire, rsync)
 
 
 def predict(bench: Bench, fitted: Fitted, clients: int) -> Measured:

@@ -1,29 +1,25 @@
 """The swarm: clients that get a pack from the server and from each other, block by block.
 
-A pack is cut into BLOCKS, and time into rounds, in each of which a client's link carries one block
-in and one out: a block stands for what a peer has under way at once, not for a torrent's piece.
-Each round the server gives away as many as its link carries, and each client that lacks some asks
-a peer it has heard of, in its rack or anywhere, for the rarest of a few. A block that came can be
-passed on in the next round. A rack's uplink carries so many blocks a round each way; whoever finds
-it full asks in its own rack. What somebody has is one integer, so ten thousand clients are played
-in seconds. Two things of libtorrent do not show in blocks and are fitted: what it needs over the
-link's time, and how often the server is asked for a piece that it is sending to another.
+A pack is cut into blocks, and time into rounds, in each of which a client's link carries one block
+in and one out. A block stands for what a peer has under way at once, not for a torrent's piece: it
+can be passed on when it has come, so each doubling of those that have it costs a round. Each round
+the server gives away as many as its link carries, and each client that lacks some asks a peer it
+has heard of, in its rack or anywhere, for the rarest of a few. A rack's uplink carries so many
+blocks a round each way; whoever finds it full asks in its own rack. What somebody has is one
+integer, so ten thousand clients are played in seconds. Fitted are the number of blocks, and what
+libtorrent needs over the link's time.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import inf, log
+from math import inf
 from random import Random
 
 from scripts.simulate.plant import Plant
 from si.serve.announce import MOST_WANTED
-from si.serve.torrent import CONNECTIONS
-from si.version.torrent import PACKED, piece_length
 
-BLOCKS = 96
-_ALL = (1 << BLOCKS) - 1
 _CONNECTED = 80
 """Peers that a client looks through; connections_limit of boel-initrd/torrent.py."""
 _LOOKED_AT = 3
@@ -34,11 +30,10 @@ _LOOKED_AT = 3
 class Habits:
     """How peers behave."""
 
+    blocks: int = 96
+    """Into how many a pack is cut."""
     overhead: float = 1.0
     """Time that a pack takes over that of its bytes on the link."""
-    collisions: float = 0.0
-    """How often the server sends a piece that it is sending already, over what chance would give
-    if every client asked for one piece, of those that nobody has, without hearing of the others."""
     near_first: bool = True
     """The tracker names peers of the same rack first."""
     stay_s: float = inf
@@ -54,20 +49,6 @@ class Swarmed:
     peers_sent: float
     crossed: float
     """Between racks, without what the server sent."""
-
-
-def collided(clients: int, pack: float, collisions: float) -> float:
-    """Of the pack, what the server sends in vain until every piece was sent once.
-
-    With U pieces left that nobody has, and each of N - 1 others asking for one, a request meets
-    another with probability (N - 1) / U, or surely; summed over all U.
-    """
-    pieces = max(1.0, pack / piece_length(int(pack) * PACKED))
-    others = min(clients, CONNECTIONS) - 1
-    if others < 1:
-        return 0.0
-    within = min(others / pieces, 1.0)
-    return collisions * within * (1 - log(within))
 
 
 def swarm(
@@ -88,19 +69,17 @@ class _Swarm:
     ) -> None:
         count, racks = len(arrivals), plant.racks(len(arrivals))
         self.arrivals, self.habits, self.chance = arrivals, habits, chance
-        self.round_s = pack / BLOCKS / plant.client * habits.overhead
+        self.blocks, self.whole = habits.blocks, (1 << habits.blocks) - 1
+        self.round_s = pack / self.blocks / plant.client * habits.overhead
         # Blocks a round.
         self.per_round = plant.server / plant.client
         self.uplink = plant.uplink / plant.client
-        self.unpack = plant.unpack * self.round_s / (pack / BLOCKS)
-        # The server: blocks that it has not sent yet, and how many it sends in vain.
-        self.unsent = _ALL
-        again = collided(count, pack, habits.collisions)
-        self.again_share, self.again = again / (1 + again), 0.0
+        self.unpack = plant.unpack * self.round_s / (pack / self.blocks)
+        self.unsent = self.whole
         # By client.
         self.rack = [client // plant.rack for client in range(count)]
         self.have = [0] * count
-        self.window = [(1 << BLOCKS // 2) - 1] * count
+        self.window = [(1 << self.blocks // 2) - 1] * count
         self.unpacked = [0.0] * count
         self.finished = [inf] * count
         self.free = [True] * count
@@ -111,7 +90,7 @@ class _Swarm:
         self.sharing: list[list[int]] = [[] for _ in range(racks)]
         self.leaving: list[tuple[float, int]] = []
         # By rack, and in all.
-        self.copies, self.all_copies = [[0] * BLOCKS for _ in range(racks)], [0] * BLOCKS
+        self.copies, self.all_copies = [[0] * self.blocks for _ in range(racks)], [0] * self.blocks
         self.entering, self.going, self.credit = [0.0] * racks, [0.0] * racks, 0.0
         self.server_sent = self.peers_sent = self.crossed = 0
 
@@ -133,9 +112,9 @@ class _Swarm:
             self._leave(now)
         return Swarmed(
             tuple(self.finished),
-            self.server_sent / BLOCKS,
-            self.peers_sent / BLOCKS,
-            self.crossed / BLOCKS,
+            self.server_sent / self.blocks,
+            self.peers_sent / self.blocks,
+            self.crossed / self.blocks,
         )
 
     def _open_links(self) -> None:
@@ -161,16 +140,11 @@ class _Swarm:
         return came
 
     def _next_of_server(self, client: int) -> int:
-        missing = _ALL & ~self.have[client]
-        fresh, sent = missing & self.unsent, missing & ~self.unsent
-        if fresh:
-            self.again += self.again_share
-            if self.again < 1 or not sent:
-                block = self._rarest(client, fresh)
-                self.unsent &= ~(1 << block)
-                return block
-            self.again -= 1
-        return self._rarest(client, sent)
+        """One that nobody has, while there are such."""
+        missing = self.whole & ~self.have[client]
+        block = self._rarest(client, missing & self.unsent or missing)
+        self.unsent &= ~(1 << block)
+        return block
 
     def _exchange(self, came: dict[int, int]) -> None:
         """The blocks that clients get of each other in this round, added to `came`."""
@@ -184,7 +158,7 @@ class _Swarm:
                     came[client] = block
 
     def _ask(self, client: int, near: list[int], everyone: list[int]) -> int | None:
-        rack, missing = self.rack[client], _ALL & ~self.have[client]
+        rack, missing = self.rack[client], self.whole & ~self.have[client]
         nearby = self._nearby(len(near), len(everyone))
         for _ in range(_CONNECTED):
             far = self.entering[rack] >= 1 and self.chance.random() >= nearby
@@ -239,7 +213,7 @@ class _Swarm:
         here, everywhere = self.copies[self.rack[client]], self.all_copies
         best, least = -1, inf
         for _ in range(_LOOKED_AT):
-            start = int(self.chance.random() * BLOCKS)
+            start = int(self.chance.random() * self.blocks)
             above = offered >> start
             if above:
                 block = start + (above & -above).bit_length() - 1
@@ -258,7 +232,7 @@ class _Swarm:
             self.have[client] |= 1 << block
             self.copies[rack][block] += 1
             self.all_copies[block] += 1
-        self.lacking = [client for client in self.lacking if self.have[client] != _ALL]
+        self.lacking = [client for client in self.lacking if self.have[client] != self.whole]
 
     def _unpack(self, now: float) -> None:
         """What has come in order is unpacked, and the half of the pack that is next preferred."""
@@ -268,15 +242,15 @@ class _Swarm:
             if whole <= done:
                 continue
             new = self.unpacked[client] = min(float(whole), done + self.unpack)
-            self.window[client] = (1 << (int(new) + BLOCKS // 2)) - 1
-            if new >= BLOCKS:
+            self.window[client] = (1 << (int(new) + self.blocks // 2)) - 1
+            if new >= self.blocks:
                 self.finished[client] = now + self.round_s * self._last_part(done)
                 self.leaving.append((self.finished[client] + self.habits.stay_s, client))
-        self.unpacking = [one for one in self.unpacking if self.unpacked[one] < BLOCKS]
+        self.unpacking = [one for one in self.unpacking if self.unpacked[one] < self.blocks]
 
     def _last_part(self, done: float) -> float:
         """How much of a round the end of unpacking takes."""
-        return 1.0 if self.unpack == inf else min(1.0, (BLOCKS - done) / self.unpack)
+        return 1.0 if self.unpack == inf else min(1.0, (self.blocks - done) / self.unpack)
 
     def _leave(self, now: float) -> None:
         """Whoever reboots takes its blocks along."""

@@ -11,6 +11,7 @@ from si.cli.command import si_command
 from si.config import Settings
 from si.errors import VersionSpoiled
 from si.serve.check import check_store
+from si.serve.client_line import client_line
 from si.serve.server import ServiceName, serve
 from si.serve.status import read_status
 
@@ -38,6 +39,9 @@ class ServiceList(click.ParamType[tuple[ServiceName, ...]]):
 @click.option("--listen", metavar="ADDR", help="Address to listen on [server.listen].")
 @click.option("--only", type=ServiceList(), default=",".join(ServiceName), help="Serve only these.")
 @click.option("--check", is_flag=True, help="Read and check every published version, and end.")
+@click.option(
+    "--client-line", "line", is_flag=True, help="Print what fetches the client commands, and end."
+)
 @click.option("--status", is_flag=True, help="Say what the running server serves, and end.")
 def command(
     settings: Settings,
@@ -45,11 +49,15 @@ def command(
     listen: str | None,
     only: tuple[ServiceName, ...],
     check: bool,
+    line: bool,
     status: bool,
 ) -> None:
     """Serve clients by TFTP, HTTP, rsync and BitTorrent until stopped."""
     if check:
         _check(settings)
+        return
+    if line:
+        click.echo(client_line(settings))
         return
     if status:
         running = read_status(settings)

@@ -12,7 +12,8 @@ import os
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from si.client.alike import pass_alike
+from si.client.ahead import Ahead, look_ahead
+from si.client.alike import is_alike, pass_alike
 from si.client.differences import CHANGED, EXTRA, MISSING, Difference, Leniency, agrees, compare
 from si.client.live import Live, LiveTree
 from si.client.rules import Protection, Rule
@@ -53,6 +54,16 @@ def compare_trees(reader: ManifestReader, scope: Scope) -> Iterator[Difference |
 
     Raises ManifestInvalid, OSError.
     """
+    if scope.with_contents:
+        yield from _compare(reader, scope, None)
+        return
+    with look_ahead(reader, scope.top, is_alike) as ahead:
+        yield from _compare(reader, scope, ahead)
+
+
+def _compare(
+    reader: ManifestReader, scope: Scope, ahead: Ahead | None
+) -> Iterator[Difference | Unread]:
     comparison = _Comparison(reader, scope)
     entries, live = reader.entries(), LiveTree(scope.top, scope.protection)
     entry, found = next(entries, None), next(live, None)
@@ -68,7 +79,7 @@ def compare_trees(reader: ManifestReader, scope: Scope) -> Iterator[Difference |
         else:
             told = comparison.both(entry[1], found)
             if not scope.with_contents:
-                pass_alike(entries, live, reader.first_names)
+                pass_alike(entries, live, reader.first_names, ahead)
             entry, found = next(entries, None), next(live, None)
         if told is not None:
             yield told

@@ -19,17 +19,39 @@ SLOWEST = 2000
 """Bytes a second; a transfer may be slower for `GRACE_S` only."""
 GRACE_S = 60.0
 _CHUNK = 1 << 18
+_TELLING = 1 << 18
+"""Bytes from which on a transfer says how fast the link is, and not only how far away."""
 
 
-def download(url: str, out: IO[bytes], *, most: int) -> int:
-    """Append what `url` answers to `out`, at most `most` bytes; gives how many there were.
+class Link:
+    """How fast bytes came, from the request on, as far as that was seen."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._took_s = 0.0
+
+    def note(self, count: int, took_s: float) -> None:
+        """`count` bytes came within `took_s`."""
+        self._count += count
+        self._took_s += took_s
+
+    @property
+    def rate(self) -> float | None:
+        """Bytes a second, None where too few came to say."""
+        return self._count / max(self._took_s, 1e-6) if self._count >= _TELLING else None
+
+
+def download(url: str, out: IO[bytes], *, most: int, link: Link | None = None) -> int:
+    """Append what `url` answers to `out`, at most `most` bytes; gives how many there were, and
+    notes in `link` how fast they came.
 
     Raises ServerUnreachable, VersionNotFound (404), NoSpace.
     """
     request = urllib.request.Request(url)  # noqa: S310 - is_base_url lets only http pass
+    begun = time.monotonic()
     try:
         with OPENER.open(request, timeout=TIMEOUT_S) as answer:
-            return _copy(url, answer, out, most)
+            count = _copy(url, answer, out, most)
     except urllib.error.HTTPError as error:
         said = read_refusal(error)
         if error.code == 404:
@@ -41,6 +63,9 @@ def download(url: str, out: IO[bytes], *, most: int) -> int:
         raise unreachable(url, error) from error
     except http.client.HTTPException as error:
         raise ServerUnreachable(f"{url}: no HTTP answer: {type(error).__name__}") from error
+    if link is not None:
+        link.note(count, time.monotonic() - begun)
+    return count
 
 
 def _copy(url: str, answer: http.client.HTTPResponse, out: IO[bytes], most: int) -> int:

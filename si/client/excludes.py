@@ -30,6 +30,7 @@ IDENTITY = (
     "/etc/fstab",
     "/etc/mtab",
     "/etc/systemimager/client.json",
+    "/etc/systemimager/last-update.json",
     "/etc/systemimager/site-key.pub",
     "/etc/systemimager/updateclient.local.exclude",
     "/etc/systemimager/bootmenu.pending",

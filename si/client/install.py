@@ -7,6 +7,7 @@ untouched, so that preparing a second time makes no difference for the next capt
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from si.client.archive import with_bytecode
 from si.client.excludes import DEFAULT_LIST
 from si.client.files import write_atomically
 from si.client.places import Places
-from si.errors import ToolMissing
+from si.errors import PrivilegeMissing, ToolMissing, UpdateRefused
 from si.system.run import find_tool
 
 COMMANDS = ("prepareclient", "updateclient", "audit")
@@ -89,12 +90,36 @@ def find_program() -> bytes:
     return with_bytecode(Path(archive).read_bytes())
 
 
+def install_commands(places: Places, site_key: Path | None) -> None:
+    """Put the client commands, and the key that versions are signed with, onto this machine.
+
+    site_key: a file whose key the caller trusts. Raises PrivilegeMissing, ToolMissing, and
+    UpdateRefused when this machine trusts another key.
+    """
+    if os.geteuid() != 0:
+        raise PrivilegeMissing("installing the client commands needs root")
+    changes = _commands(places, find_program())
+    if site_key is not None:
+        key = site_key.read_bytes()
+        changes.append(Change(places.site_key, key, 0o644))
+        if places.site_key.exists() and places.site_key.read_bytes() != key:
+            raise UpdateRefused(
+                f"this machine trusts another key already, that of {places.site_key}",
+                hint="it belongs to another site; remove that file if it should change over",
+            )
+    for change in changes:
+        if not change.is_done:
+            make_change(change)
+
+
+def render_wrapper(word: str) -> str:
+    """The program in /usr/sbin that calls one of `COMMANDS`."""
+    return _WRAPPER.format(command=f"si-{word}", word=word)
+
+
 def planned_changes(places: Places, program: bytes) -> tuple[Change, ...]:
     """What preparing writes beside the facts, without what is there already."""
-    changes = [Change(places.program, program, 0o644)]
-    for word in COMMANDS:
-        text = _WRAPPER.format(command=f"si-{word}", word=word)
-        changes.append(Change(places.sbin / f"si-{word}", text.encode(), 0o755))
+    changes = _commands(places, program)
     unit = _UNIT.format(python=find_tool("python3")).encode()
     changes.append(Change(places.units / UNIT, unit, 0o644))
     link = places.units / "multi-user.target.wants" / UNIT
@@ -102,6 +127,14 @@ def planned_changes(places: Places, program: bytes) -> tuple[Change, ...]:
     if not places.local_excludes.exists():
         changes.append(Change(places.local_excludes, DEFAULT_LIST.encode(), 0o644))
     return tuple(change for change in changes if not change.is_done)
+
+
+def _commands(places: Places, program: bytes) -> list[Change]:
+    changes = [Change(places.program, program, 0o644)]
+    for word in COMMANDS:
+        text = render_wrapper(word)
+        changes.append(Change(places.sbin / f"si-{word}", text.encode(), 0o755))
+    return changes
 
 
 def make_change(change: Change) -> None:

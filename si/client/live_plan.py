@@ -15,6 +15,7 @@ from functools import cached_property
 from pathlib import Path
 
 from si.client.bootmenu import is_menu_pending, touches_boot
+from si.client.estimate import Cost
 from si.client.excludes import folders_with_protected
 from si.client.files import kept_attributes
 from si.client.guard import Guarding, gather_rules
@@ -59,6 +60,8 @@ class LiveSource:
         merged = _without_churn(merged, folders_with_protected(guarding.rules))
         items = retype_existing(merged, _existing(merged, root))
         needs_menu = with_boot_menu and (touches_boot(items) or is_menu_pending(self._places))
+        # At most: of a file that is here in another form, rsync fetches only what it lacks.
+        size = sum(item.size for item in items if item.is_data)
 
         def bring(step: Step) -> tuple[Fetched, ...]:
             _count(passes[0], root, step)
@@ -71,6 +74,7 @@ class LiveSource:
             items=items,
             needs_menu=needs_menu,
             keeps_old=False,
+            cost=lambda: Cost(size, size, len(items)),
             perform=bring,
         )
 

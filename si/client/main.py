@@ -14,6 +14,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from si import __version__
+from si.client.arguments import (
+    add_doing,
+    add_explain,
+    add_wanted,
+    make_parser,
+    port,
+    seconds,
+)
 from si.client.boundary import EXIT_USAGE, Arguments, run_command
 from si.client.places import Places
 from si.errors import PrivilegeMissing, UpdateRefused
@@ -47,6 +55,7 @@ def dispatch(words: Sequence[str]) -> int:
         "prepareclient": run_prepareclient,
         "updateclient": run_updateclient,
         "audit": run_audit,
+        "install": run_install,
         "report": run_report,
     }
     name = words[0].removeprefix("si-") if words else ""
@@ -86,7 +95,7 @@ def run_prepareclient(words: Sequence[str]) -> int:
 def _prepare_parser() -> argparse.ArgumentParser:
     from si.client.offer import DEFAULT_PORT, DEFAULT_TIMEOUT_S
 
-    parser = _parser(
+    parser = make_parser(
         "si-prepareclient", "Make this machine a golden client and offer its tree to the server."
     )
     parser.add_argument("--server", required=True, metavar="ADDR", help="the image server")
@@ -100,26 +109,30 @@ def _prepare_parser() -> argparse.ArgumentParser:
         "--exclude-file", type=Path, metavar="F", help="rsync patterns of what is not offered"
     )
     parser.add_argument(
-        "--port", type=_port, default=DEFAULT_PORT, help=f"port of the offer [{DEFAULT_PORT}]"
+        "--port", type=port, default=DEFAULT_PORT, help=f"port of the offer [{DEFAULT_PORT}]"
     )
     parser.add_argument(
         "--timeout",
-        type=_seconds,
+        type=seconds,
         default=DEFAULT_TIMEOUT_S,
         metavar="S",
         help=f"seconds until the offer ends when nobody is connected [{DEFAULT_TIMEOUT_S}]",
     )
     parser.add_argument("--foreground", action="store_true", help="stay until the offer ends")
-    _add_doing(parser, "show what would be recorded and written, write nothing")
+    add_doing(parser, "show what would be recorded and written, write nothing")
     return parser
 
 
 def run_updateclient(words: Sequence[str]) -> int:
     """si-updateclient."""
-    from si.client.sync import UpdateOptions, update_client
+    from si.client.sync import UpdateOptions, undo_client, update_client
     from si.client.wanted import Wanted
 
     def call(places: Places, given: Arguments) -> int:
+        if given.undo:
+            if given.image or given.live or given.explain or given.json:
+                raise UpdateRefused("--undo returns to the last snapshot, and to nothing else")
+            return undo_client(places, is_dry_run=given.dry_run, yes=given.yes)
         if given.transport not in (None, "rsync" if given.live else "http"):
             raise UpdateRefused(
                 f"--transport {given.transport}: a version comes by http, a live image by rsync",
@@ -134,6 +147,7 @@ def run_updateclient(words: Sequence[str]) -> int:
             as_json=given.json,
             with_boot_menu=not given.no_bootloader,
             with_space_check=not given.no_space_check,
+            with_snapshot=not given.no_snapshot,
             restarts_services=given.restart_services,
             explained=given.explain,
         )
@@ -143,11 +157,11 @@ def run_updateclient(words: Sequence[str]) -> int:
 
 
 def _update_parser() -> argparse.ArgumentParser:
-    parser = _parser(
+    parser = make_parser(
         "si-updateclient",
         "Bring this machine to its image, except for what updateclient.local.exclude protects.",
     )
-    _add_wanted(parser, "NAME[@N]")
+    add_wanted(parser, "NAME[@N]")
     parser.add_argument(
         "--live",
         action="store_true",
@@ -158,21 +172,30 @@ def _update_parser() -> argparse.ArgumentParser:
         choices=("http", "rsync"),
         help="[http for a version, rsync for --live: there is no other yet]",
     )
-    _add_explain(parser)
+    add_explain(parser)
     parser.add_argument(
-        "--no-bootloader", action="store_true", help="do not make the boot menu anew"
+        "--undo", action="store_true", help="return to what was before the last update, and end"
     )
-    parser.add_argument(
-        "--no-space-check", action="store_true", help="go on where space seems too small"
-    )
+    _add_care(parser)
     parser.add_argument(
         "--restart-services",
         action="store_true",
         help="restart the services that run what was replaced",
     )
     parser.add_argument("--json", action="store_true", help="print what changes as JSON")
-    _add_doing(parser, "list what would change; exit code 4 if anything would")
+    add_doing(parser, "list what would change; exit code 4 if anything would")
     return parser
+
+
+def _add_care(parser: argparse.ArgumentParser) -> None:
+    """What an update does to be on the safe side, declined."""
+    left_out = {
+        "--no-bootloader": "do not make the boot menu anew",
+        "--no-space-check": "go on where space seems too small",
+        "--no-snapshot": "take no snapshot of the root before it changes",
+    }
+    for name, told in left_out.items():
+        parser.add_argument(name, action="store_true", help=told)
 
 
 def run_audit(words: Sequence[str]) -> int:
@@ -180,13 +203,13 @@ def run_audit(words: Sequence[str]) -> int:
     from si.client.audit import AuditOptions, audit_client
     from si.client.wanted import Wanted
 
-    parser = _parser("si-audit", "Say what of this machine differs from its image.")
-    _add_wanted(parser, "NAME[@N]")
+    parser = make_parser("si-audit", "Say what of this machine differs from its image.")
+    add_wanted(parser, "NAME[@N]")
     parser.add_argument("--full", action="store_true", help="read every file, too")
     parser.add_argument(
         "--protected", action="store_true", help="list what differs and is protected as well"
     )
-    _add_explain(parser)
+    add_explain(parser)
     parser.add_argument("--json", action="store_true", help="print all of it as JSON")
     parser.add_argument("--summary", action="store_true", help="print only how many differ")
 
@@ -205,11 +228,28 @@ def run_audit(words: Sequence[str]) -> int:
     return run_command(parser, words, call)
 
 
+def run_install(words: Sequence[str]) -> int:
+    """install: the end of the line that `si-server --client-line` prints."""
+    from si.client.install import COMMANDS, install_commands
+
+    parser = make_parser("si-client.pyz install", "Put the client commands onto this machine.")
+    parser.add_argument(
+        "--site-key", type=Path, metavar="FILE", help="versions are signed with this key, trust it"
+    )
+
+    def call(places: Places, given: Arguments) -> int:
+        install_commands(places, given.site_key)
+        print(f"installed {', '.join(f'si-{word}' for word in COMMANDS)}, {__version__}")
+        return 0
+
+    return run_command(parser, words, call)
+
+
 def run_report(words: Sequence[str]) -> int:
     """report: what si-report.service runs."""
     from si.client.report import report_installed
 
-    parser = _parser("si-report", "Tell the server that this installed system runs.")
+    parser = make_parser("si-report", "Tell the server that this installed system runs.")
 
     def call(places: Places, _: Arguments) -> int:
         if os.geteuid() != 0:
@@ -218,58 +258,3 @@ def run_report(words: Sequence[str]) -> int:
         return 0
 
     return run_command(parser, words, call)
-
-
-def _parser(name: str, description: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog=name, description=description, allow_abbrev=False)
-    root = os.environ.get("SI_ROOT") or "/"
-    parser.add_argument(
-        "--root", type=Path, default=Path(root), metavar="DIR", help="the tree to work on [/]"
-    )
-    parser.add_argument(
-        "--config", metavar="FILE", help="taken as everywhere; clients have no settings yet"
-    )
-    parser.add_argument("-v", "--verbose", action="store_true", help="say more")
-    parser.add_argument("-q", "--quiet", action="store_true", help="say only errors")
-    parser.add_argument("--debug", action="store_true", help="show a traceback with an error")
-    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
-    return parser
-
-
-def _add_wanted(parser: argparse.ArgumentParser, image: str) -> None:
-    told = "[as installed]"
-    parser.add_argument("--server", metavar="ADDR[:HTTP_PORT]", help=f"the image server {told}")
-    parser.add_argument("--image", metavar=image, help=f"the image {told}")
-    parser.add_argument(
-        "--client", metavar="NAME", help=f"this client's name on the server {told}, else host name"
-    )
-    parser.add_argument(
-        "--exclude",
-        action="append",
-        default=[],
-        metavar="PATH",
-        help="leave this alone too (an rsync pattern; may be given again)",
-    )
-
-
-def _add_explain(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--explain", metavar="PATH", help="only say what protects PATH")
-
-
-def _add_doing(parser: argparse.ArgumentParser, dry_run: str) -> None:
-    parser.add_argument("--dry-run", action="store_true", help=dry_run)
-    parser.add_argument("--yes", action="store_true", help="ask nothing")
-
-
-def _port(text: str) -> int:
-    port = int(text)
-    if not 0 < port < 65536:
-        raise ValueError
-    return port
-
-
-def _seconds(text: str) -> float:
-    seconds = float(text)
-    if not 0 < seconds < 1e9:
-        raise ValueError
-    return seconds

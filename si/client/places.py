@@ -49,6 +49,11 @@ class Places:
         return self.etc / "updateclient.exclude"
 
     @property
+    def last_update(self) -> Path:
+        """What the last update moved and how long that took, for estimates."""
+        return self.etc / "last-update.json"
+
+    @property
     def cache(self) -> Path:
         """What may be removed at any time, and saves a transfer while it is there."""
         return self.root / "var/cache/systemimager"

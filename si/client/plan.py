@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple, Optional
 
+from si.client.estimate import Cost
 from si.client.itemize import Item
 
 Step = Callable[[], None]
@@ -31,14 +32,15 @@ def _nothing() -> None:
 class Plan:
     """name: of what this machine is brought to, for people; version: its number, None for the live
     tree; items: what will be different at the end; needs_menu: the boot menu has to be made anew;
-    keeps_old: old files stay until all new ones are here, and take room until then; perform: does
-    it, calls its argument for each path, and says how the files of a version came; check: refuses
-    what could not be done to the end."""
+    keeps_old: old files stay until all new ones are here, and take room until then; cost: finds
+    what it moves, at most; perform: does it, calls its argument for each path, and says how the
+    files of a version came; check: refuses what could not be done to the end."""
 
     name: str
     version: Optional[int]  # noqa: UP045 - Python 3.9
     items: tuple[Item, ...]
     needs_menu: bool
     keeps_old: bool
+    cost: Callable[[], Cost]
     perform: Callable[[Step], tuple[Fetched, ...]]
     check: Callable[[], None] = _nothing

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from si.client.download import download
+from si.client.download import Link, download
 from si.client.kept import keep, open_kept
 from si.errors import ConfigInvalid, ManifestInvalid, VersionNotFound
 from si.names_check import VersionName
@@ -31,12 +31,14 @@ def open_version(
     *,
     signature: bytes = b"",
     cache: Path | None = None,
+    link: Link | None = None,
 ) -> Iterator[ManifestReader]:
     """The version `name`, which has a number, of the server with base URL `server`.
 
     site_key: the file with the site's public key; signature: the manifest's, where the server has
-    given it already; cache: where a manifest may have been kept, and will be. Raises ConfigInvalid
-    (no such file), VersionNotFound, ServerUnreachable, VersionSpoiled, ManifestInvalid.
+    given it already; cache: where a manifest may have been kept, and will be; link: notes how fast
+    it came. Raises ConfigInvalid (no such file), VersionNotFound, ServerUnreachable,
+    VersionSpoiled, ManifestInvalid.
     """
     key = _read_key(site_key)
     base = f"{server}/versions/{urllib.parse.quote(name.image, safe='')}/{name.number}"
@@ -51,7 +53,7 @@ def open_version(
         file = open_kept(cache, signature, check) if cache is not None else None
         if file is None:
             file = opened.enter_context(tempfile.TemporaryFile(prefix="si-manifest-"))
-            download(f"{base}/manifest", file, most=manifest.MAX_BYTES)
+            download(f"{base}/manifest", file, most=manifest.MAX_BYTES, link=link)
             check(file)
             if cache is not None:
                 keep(cache, signature, file)

@@ -12,16 +12,20 @@ import contextlib
 import dataclasses
 import logging
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Union
 
 from si.client.ask import Progress, confirm
 from si.client.bootmenu import make_menu, mark_menu_pending
+from si.client.download import Link
+from si.client.estimate import LastUpdate, estimate
 from si.client.explain import explain_path
 from si.client.files import note_holder, take_lock
 from si.client.identity import Identity, load_identity, write_identity
+from si.client.last_update import load_last_update, write_last_update
 from si.client.places import Places
 from si.client.plan import Fetched, Plan
 from si.client.rules import Protection
@@ -29,7 +33,8 @@ from si.client.run_hooks import POST_UPDATE, PRE_UPDATE, run_hooks
 from si.client.server import Update
 from si.client.services import Services, find_services, restart_services
 from si.client.space import check_space
-from si.client.update_report import question, show
+from si.client.undo import plan_safety, undo_update
+from si.client.update_report import question, show_done, show_plan
 from si.client.wanted import Answer, Wanted, ask_server
 from si.errors import PrivilegeMissing, UpdateRefused
 
@@ -57,6 +62,7 @@ class UpdateOptions:
     as_json: bool = False
     with_boot_menu: bool = True
     with_space_check: bool = True
+    with_snapshot: bool = True
     restarts_services: bool = False
     explained: str | None = None
     """A path of which only the protection is wanted."""
@@ -67,6 +73,19 @@ class _Done(NamedTuple):
 
     services: Services = Services()
     fetched: tuple[Fetched, ...] = ()
+
+
+def undo_client(places: Places, *, is_dry_run: bool, yes: bool) -> int:
+    """Return to what the machine was before the last update, or show that; gives the exit code.
+
+    Raises PrivilegeMissing, ClientBusy, UndoImpossible, NotConfirmed, CommandFailed.
+    """
+    if os.geteuid() != 0:
+        raise PrivilegeMissing("undoing an update needs root", hint="run it as root, or with sudo")
+    with take_lock(places.update_lock, what="si-updateclient") as lock:
+        note_holder(lock, f"another si-updateclient is at work here (process {os.getpid()})")
+        undo_update(places, is_dry_run=is_dry_run, yes=yes)
+    return EXIT_DIFFERS if is_dry_run else 0
 
 
 def update_client(places: Places, options: UpdateOptions) -> int:
@@ -82,23 +101,22 @@ def update_client(places: Places, options: UpdateOptions) -> int:
         note_holder(lock, f"another si-updateclient is at work here (process {os.getpid()})")
         identity = load_identity(places.identity)
         answer = _ask(identity, options)
-        with _open_source(places, answer, options) as source:
+        link = Link()
+        with _open_source(places, answer, options, link) as source:
             if options.explained is not None:
                 protection = Protection(source.guarding.rules)
                 print(explain_path(places, protection, options.explained))
                 return 0
             plan = source.make_plan(with_boot_menu=options.with_boot_menu)
-            is_needed = bool(plan.items) or plan.needs_menu
-            done = _Done()
-            if not options.is_dry_run:
-                done = _bring(places, plan, answer.update, options)
-                _remember(places, identity, answer, plan)
-        show(
-            plan, answer.update, done.fetched,
-            is_dry_run=options.is_dry_run, as_json=options.as_json,
-        )  # fmt: skip
+            if options.is_dry_run:
+                expected = estimate(plan.cost(), link.rate, load_last_update(places.last_update))
+                show_plan(plan, answer.update, expected, as_json=options.as_json)
+                return EXIT_DIFFERS if plan.items or plan.needs_menu else 0
+            done = _bring(places, plan, answer.update, options, link)
+            _remember(places, identity, answer, plan)
+        show_done(plan, answer.update, done.fetched, as_json=options.as_json)
         _renew(done.services, options)
-    return EXIT_DIFFERS if options.is_dry_run and is_needed else 0
+    return 0
 
 
 def _ask(identity: Identity | None, options: UpdateOptions) -> Answer:
@@ -112,7 +130,9 @@ def _ask(identity: Identity | None, options: UpdateOptions) -> Answer:
 
 
 @contextlib.contextmanager
-def _open_source(places: Places, answer: Answer, options: UpdateOptions) -> Iterator[Source]:
+def _open_source(
+    places: Places, answer: Answer, options: UpdateOptions, link: Link
+) -> Iterator[Source]:
     # Each way imports what it needs: a no-op spends most of its time on imports.
     if options.is_live:
         from si.client.live_plan import LiveSource
@@ -128,11 +148,12 @@ def _open_source(places: Places, answer: Answer, options: UpdateOptions) -> Iter
         places.site_key,
         signature=answer.signature,
         cache=places.cache,
+        link=link,
     ) as reader:
         yield VersionSource(places, answer, reader, options.excludes)
 
 
-def _bring(places: Places, plan: Plan, update: Update, options: UpdateOptions) -> _Done:
+def _bring(places: Places, plan: Plan, update: Update, options: UpdateOptions, link: Link) -> _Done:
     """Do what the plan says."""
     _refuse_ruin(plan)
     plan.check()
@@ -140,9 +161,12 @@ def _bring(places: Places, plan: Plan, update: Update, options: UpdateOptions) -
         check_space(plan.items, places.root, keeps_old=plan.keeps_old)
     if not plan.items and not plan.needs_menu:
         return _Done()
+    safety = plan_safety(places, plan.items, wanted=options.with_snapshot)
     confirm(question(plan), yes=options.yes)
+    safety.secure()
     run_hooks(places, PRE_UPDATE, update, plan.items, version=plan.version)
-    fetched = _apply(plan, places)
+    fetched = _apply(plan, places, link)
+    safety.keep()
     run_hooks(places, POST_UPDATE, update, plan.items, version=plan.version)
     is_machine = places.root == Path("/")
     services = find_services(Path("/proc"), plan.items) if is_machine else Services()
@@ -169,18 +193,34 @@ def _refuse_ruin(plan: Plan) -> None:
         )
 
 
-def _apply(plan: Plan, places: Places) -> tuple[Fetched, ...]:
-    """Do it, then make the boot menu."""
+def _apply(plan: Plan, places: Places, link: Link) -> tuple[Fetched, ...]:
+    """Do it and note how long it took, then make the boot menu."""
     if plan.needs_menu:
         mark_menu_pending(places)
     progress = Progress(len(plan.items))
+    begun = time.monotonic()
     try:
         fetched = plan.perform(progress.step)
     finally:
         progress.clear()
+    _note_pace(places, plan, fetched, link, time.monotonic() - begun)
     if plan.needs_menu:
         _log.info("%s; a reboot starts what is new in /boot", make_menu(places))
     return fetched
+
+
+def _note_pace(
+    places: Places, plan: Plan, fetched: Sequence[Fetched], link: Link, took_s: float
+) -> None:
+    """Keep for the next estimate what this update moved, and how long it took."""
+    if not plan.items or not places.etc.is_dir():
+        return
+    cost = plan.cost()
+    if fetched:
+        cost = cost._replace(fetched=sum(one.size for one in fetched))
+    before = load_last_update(places.last_update)
+    rate = link.rate or (before.link if before else None)
+    write_last_update(places.last_update, LastUpdate(cost, took_s, rate))
 
 
 def _remember(places: Places, identity: Identity | None, answer: Answer, plan: Plan) -> None:

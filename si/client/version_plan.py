@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import stat
 import urllib.parse
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -19,7 +19,9 @@ from si.client.bootmenu import is_menu_pending, touches_boot
 from si.client.changes import WRITE, Change, Work, plan_changes
 from si.client.comparison import Scope, compare_trees
 from si.client.differences import Difference
+from si.client.estimate import Cost
 from si.client.folders import Folders, list_below, look_at
+from si.client.frames import join_frames, wanted_frames
 from si.client.guard import Guarding
 from si.client.immutable import refuse_immutable
 from si.client.itemize import Item, quote_path
@@ -69,7 +71,8 @@ class VersionSource:
             covered = tuple(_list_covered(folders, work, scope.protection))
         items = [_as_item(change) for change in work.changes]
         items += [_as_removal(removal) for removal in (*removals, *covered)]
-        items += preview_overrides(overlaid, places.root)
+        laid_over = preview_overrides(overlaid, places.root)
+        items += laid_over
         by_path = {item.path: item for item in items}
         items = [by_path[path] for path in sorted(by_path)]
         name = self._answer.version
@@ -81,6 +84,9 @@ class VersionSource:
             items=tuple(items),
             needs_menu=needs_menu,
             keeps_old=True,
+            cost=lambda: Cost(
+                _packed_bytes(job) + _data_bytes(laid_over), _data_bytes(items), len(items)
+            ),
             perform=lambda step: _perform(job, overlaid, places.root, step),
             check=lambda: _check(job),
         )
@@ -112,6 +118,18 @@ class VersionSource:
             folders=work.folders,
             coarse=scope.coarse,
         )
+
+
+def _packed_bytes(job: Job) -> int:
+    """What of the pack has to come, where nothing smaller serves. Raises ManifestInvalid."""
+    frames = job.origin.frames
+    written = (change.record for change in job.changes if change.action == WRITE)
+    wanted = wanted_frames((each for each in written if each.kind == FILE), frames)
+    return sum(stretch.end - stretch.begin for stretch in join_frames(wanted, frames))
+
+
+def _data_bytes(items: Iterable[Item]) -> int:
+    return sum(item.size for item in items if item.is_data)
 
 
 def _perform(job: Job, overlaid: Overlaid, root: Path, step: Step) -> tuple[Fetched, ...]:

@@ -101,12 +101,14 @@ def _tokens(text: str) -> Iterator[tuple[str, str]]:
             break
         operator = re.sub(r"[,\s]", "", match[1])
         if len(operator) > 1:
-            raise RangeInvalid(f"cannot read the range {text!r}: {operator!r} is no operator")
+            raise _unreadable(text, f"{operator!r} is no operator")
+        if match[2] == "[":
+            raise _unreadable(text, "'[' is not closed")
         yield operator, match[2]
         place = match.end()
     rest = text[place:].strip(", \t\r\n")
     if rest:
-        raise RangeInvalid(f"cannot read the range {text!r}: nothing follows {rest!r}")
+        raise _unreadable(text, f"nothing follows {rest!r}")
 
 
 def _operand(
@@ -135,7 +137,7 @@ def _expand_brackets(token: str) -> set[str]:
     try:
         return {str(name) for name in NodeSet(token, resolver=RESOLVER_NOGROUP)}
     except (NodeSetException, ValueError) as error:
-        raise RangeInvalid(f"cannot read the range {token!r}: {error}") from error
+        raise _unreadable(token, str(error)) from error
 
 
 def _count(inner: str) -> int:
@@ -184,10 +186,20 @@ def _expand_numbers(start: str, end: str) -> tuple[str, ...]:
 
 def _number(digits: str) -> int:
     if len(digits) > 18:
-        raise RangeInvalid(f"the number {digits[:18]}... is too long for a range")
+        raise _unreadable(f"{digits[:18]}...", "the number is too long")
     return int(digits)
+
+
+def _unreadable(text: str, why: str) -> RangeInvalid:
+    return RangeInvalid(
+        f"cannot read the range {text[:80]!r}: {why}",
+        hint="write web1-web9, web[1-9,12] or @GROUP; si(7) has the other forms",
+    )
 
 
 def _check_size(token: str, count: int) -> None:
     if count > MAX_NAMES:
-        raise RangeInvalid(f"the range {token[:80]!r} has {count} names, more than {MAX_NAMES}")
+        raise RangeInvalid(
+            f"the range {token[:80]!r} has {count} names, more than {MAX_NAMES}",
+            hint="take one part of it after the other",
+        )

@@ -25,6 +25,7 @@ IDENTITY = (
     "/etc/hostid",
     "/etc/ssh/ssh_host_*",
     "/etc/systemimager/client.json",
+    "/etc/systemimager/last-update.json",
     "/etc/network/interfaces",
     "/etc/network/interfaces.d/*",
     "/etc/systemd/network/*.network",

@@ -33,7 +33,9 @@ from si.errors import (
 from si.names_check import check_name, parse_version_name
 from si.serve.access import Access
 from si.serve.bundle import Bases, describe_update
+from si.serve.client_line import APP, KEY, SIGNATURE
 from si.serve.entries import Entries
+from si.version.signature import CLIENT, ensure_public_key, sign
 
 log = logging.getLogger(__name__)
 
@@ -75,7 +77,9 @@ def make_app(site: Site) -> web.Application:
     app.router.add_get("/boot.ipxe", _boot_script)
     app.router.add_get("/boot/ipxe/{mac}", _boot_entry)
     app.router.add_get("/flavors/{arch}/{flavor}/{file}", _flavor_file)
-    app.router.add_get("/client/si-client.pyz", _client_app)
+    app.router.add_get(f"/client/{APP}", _client_app)
+    app.router.add_get(f"/client/{SIGNATURE}", _client_app_signature)
+    app.router.add_get(f"/client/{KEY}", _site_key)
     app.router.add_get("/clients/{client}/update.json", _update)
     return app
 
@@ -160,6 +164,17 @@ async def _flavor_file(request: web.Request) -> web.StreamResponse:
 
 async def _client_app(request: web.Request) -> web.Response:
     return web.Response(body=request.app[SITE].client_app, content_type="application/octet-stream")
+
+
+async def _client_app_signature(request: web.Request) -> web.Response:
+    site = request.app[SITE]
+    signature = await asyncio.to_thread(sign, site.settings, site.client_app, CLIENT)
+    return web.Response(body=signature, content_type="application/octet-stream")
+
+
+async def _site_key(request: web.Request) -> web.Response:
+    key = await asyncio.to_thread(ensure_public_key, request.app[SITE].settings)
+    return web.Response(body=key.encode("ascii"), content_type="application/octet-stream")
 
 
 async def _update(request: web.Request) -> web.Response:

@@ -18,6 +18,8 @@ from si.version.signed import NAMESPACE, check_signed
 
 INSTALL = "si-install"
 """The namespace of what one client is told to do, so that none of it passes for a version."""
+CLIENT = "si-client"
+"""The namespace of the client commands, for the same reason."""
 
 
 def ensure_site_key(settings: Settings) -> Path:

@@ -8,9 +8,11 @@ client finds most lines to be what its own tree says, and has no need to read th
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator, Sequence
 from itertools import islice
+from pathlib import Path
 from typing import IO
 
 from si.errors import ManifestInvalid
@@ -40,7 +42,7 @@ class ManifestReader:
     def __init__(self, file: IO[bytes], source: str) -> None:
         self._file = file
         self.source = source
-        self._line = 1
+        self.line = 1
         if file.seek(0, os.SEEK_END) > MAX_BYTES:
             raise ManifestInvalid(f"{source}: it is larger than {MAX_BYTES} bytes")
         file.seek(0)
@@ -69,13 +71,27 @@ class ManifestReader:
         what does not stand before it.
         """
         self._file.seek(self._begin)
-        self._line = self._first
+        self.line = self._first
         lines = islice(self._file, self.head.paths)
         whole = next(lines)
         if not whole.startswith(b"d ") or self.path_of(whole) != b"/":
             raise self.fault("the first path is the folder /")
-        self._line -= 1
+        self.line -= 1
         return Entries(self, whole, lines)
+
+    @contextlib.contextmanager
+    def second_half(self) -> Iterator[tuple[int, IO[bytes]]]:
+        """The file opened anew, so that another process may read it, where the second half of the
+        records begins; and the number of the line that comes there. Raises OSError."""
+        with Path(f"/proc/self/fd/{self._file.fileno()}").open("rb") as file:
+            left = (file.seek(0, os.SEEK_END) - self._begin) // 2
+            file.seek(self._begin)
+            number = self._first
+            while left > 0 and (part := file.read(min(left, _BLOCK))):
+                number += part.count(b"\n")
+                left -= len(part)
+            file.readline()
+            yield number + 1, file
 
     def read(self, line: bytes) -> Record:
         """The record of the line that `entries` gave last. Raises ManifestInvalid."""
@@ -90,12 +106,12 @@ class ManifestReader:
     def fault(self, message: str) -> ManifestInvalid:
         """The error for the line that is being read."""
         return ManifestInvalid(
-            f"{self.source}:{self._line}: {message}",
+            f"{self.source}:{self.line}: {message}",
             hint="the version is spoiled: publish the image again, or take another version",
         )
 
     def _count_frames(self) -> int:
-        self._line = 10
+        self.line = 10
         key, _, count = self._file.readline(_COUNT_BYTES).rstrip(b"\n").partition(b" ")
         if key != b"frames" or not count.isdigit() or not 0 < int(count) <= MAX_BYTES:
             raise self.fault("here stands frames COUNT")
@@ -105,7 +121,7 @@ class ManifestReader:
         """Where the first record begins."""
         for _ in islice(self._file, self._count):
             pass
-        self._line = self._count + 11
+        self.line = self._count + 11
         if self._file.readline(_COUNT_BYTES) != b"paths\n":
             raise self.fault("here stands paths")
         return self._file.tell()
@@ -130,11 +146,11 @@ class ManifestReader:
             block = part + self._file.readline()
             if block.startswith(b"h ") or b"\nh " in block:
                 for number, line in enumerate(block.split(b"\n"), self._first + lines):
-                    self._line = number
+                    self.line = number
                     if line.startswith(b"h "):
                         found.add(self.first_name_of(line))
             lines += block.count(b"\n")
-        self._line = self._first + lines
+        self.line = self._first + lines
         if lines != self.head.paths + 1 or not block.endswith(b"\nend\n"):
             raise self.fault(f"it does not end after {self.head.paths} paths, as it says")
         return frozenset(found)
@@ -150,7 +166,7 @@ class ManifestReader:
 
     def pass_on(self, count: int = 1) -> None:
         """`count` more lines were read."""
-        self._line += count
+        self.line += count
 
     def _name(self, word: bytes) -> bytes:
         try:
@@ -189,6 +205,11 @@ class Entries(Iterator[tuple[bytes, bytes]]):
         elif path in self._reader.first_names:
             self._known.add(path)
         return path, line
+
+    @property
+    def number(self) -> int:
+        """Of the line that comes next."""
+        return self._reader.line + 1
 
     def take_line(self) -> bytes:
         """The next line with its end, b"" at the end of all. Give it back with `pass_over`."""

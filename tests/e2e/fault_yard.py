@@ -24,8 +24,8 @@ DISK_BYTES = 1024 * MIB
 LAYOUT_BYTES = 84 * MIB
 """More than LAYOUT needs, less than LAYOUT with the image in it."""
 CLIENTS = ("cut", "thrice", "broken", "rearmed", "survivor", "small", "diskless", "readonly",
-           "peer1", "peer2", "peer3", "peer4", "peer5", "peer6")  # fmt: skip
-PEERS = CLIENTS[-6:]
+           "peer1", "peer2")  # fmt: skip
+PEERS = CLIENTS[-2:]
 """Those that install at once."""
 SCRIPT_WORDS = "the pressure of tyre 3 is 17"
 LEFT_OUT = (

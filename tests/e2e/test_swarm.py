@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 
 import pytest
 
 from scripts.lab.machine import Machine
-from scripts.lab.network import BRIDGE
+from scripts.lab.network import sent_bytes
 from scripts.lab.site import IMAGE
 from si.boot.flavor import FLAVOR_FILES
 from tests.e2e.fault_yard import PEERS, Yard
@@ -19,13 +18,13 @@ OTHER_BYTES = 2 << 20
 """Boot programs, scripts, manifest and answers for one machine; more than they are."""
 
 
-@pytest.mark.parametrize("count", [2, pytest.param(6, marks=pytest.mark.full)])
-def test_machines_install_from_each_other(yard: Yard, count: int) -> None:
+def test_machines_install_from_each_other(yard: Yard) -> None:
     """All arrive, what arrived is the version (BOEL compares it with the signed manifest), and the
     server sends less than two packs, however many they are."""
-    names = PEERS[:count]
+    names = PEERS
+    count = len(names)
     yard.arm(*names, transport="torrent")
-    before = sent_bytes(yard)
+    before = sent_bytes(yard.network)
     machines = [yard.machine(name, yard.disk(name)) for name in names]
     for machine in machines:
         machine.start()
@@ -37,7 +36,7 @@ def test_machines_install_from_each_other(yard: Yard, count: int) -> None:
     flavor = yard.site.var / "flavors/x86_64/virtio"
     booted = sum((flavor / file).stat().st_size for file in FLAVOR_FILES)
     pack = (yard.site.var / f"versions/{IMAGE}/1/image.tar.zst").stat().st_size
-    sent = sent_bytes(yard) - before - count * (booted + OTHER_BYTES)
+    sent = sent_bytes(yard.network) - before - count * (booted + OTHER_BYTES)
     print(f"{count} machines: the server sent {sent / pack:.2f} packs of {pack} bytes")
     assert sent < 2 * pack
     told = "".join(machine.console.text() for machine in machines)
@@ -49,9 +48,3 @@ def wait_installed(machine: Machine) -> None:
     end = machine.console.expect(r"THE INSTALL FAILED|done: reboot", INSTALL_S)[0]
     assert end == "done: reboot", machine.console.tail()
     machine.wait_exit(INSTALL_S)
-
-
-def sent_bytes(yard: Yard) -> int:
-    """What the server's side of the bridge has sent."""
-    shown = yard.network.run(["ip", "-json", "-stats", "link", "show", BRIDGE]).stdout
-    return int(json.loads(shown)[0]["stats64"]["tx"]["bytes"])

@@ -31,7 +31,7 @@ BOOT_S = 600
 INSTALL_S = 1200
 UPDATE_S = 600
 UPDATE_LOG = "/var/log/update"
-NUMBERS = {"web1": 41, "web2": 42, "web3": 43}
+NUMBERS = {f"web{number}": 40 + number for number in range(1, 7)}
 """The last byte of each client's address and MAC."""
 LEFT_OUT = (
     "/usr/lib/x86_64-linux-gnu/gconv/*", "/usr/lib/x86_64-linux-gnu/libicu*",
@@ -78,22 +78,34 @@ class UpdateYard:
     def __exit__(self, *_: object) -> None:
         self._open.close()
 
-    def install(self, *names: str) -> None:
+    def install(self, *names: str, transport: str = "http") -> None:
         """Blank machines install the current version at once, and boot into it."""
+        self.write_disks(*names, transport=transport)
+        self.boot_written(*names)
+
+    def write_disks(self, *names: str, transport: str) -> None:
+        """Blank machines install the current version at once, and switch themselves off."""
         self.site.run("mkclientnetboot", "--netboot", "--clients", ",".join(names), "--image",
-                      IMAGE, "--transport", "http", "--flavor", "virtio", "--yes")  # fmt: skip
+                      IMAGE, "--transport", transport, "--flavor", "virtio", "--yes")  # fmt: skip
         for name in names:
-            disk = make_disk(self.folder / f"{name}.raw", DISK_BYTES)
+            disk = make_disk(self.disk(name), DISK_BYTES)
             spec = Spec(name=name, mac=mac(name), disks=(disk,), accelerator=self._accelerator,
                         boot=Boot.NETWORK, reboots=False)  # fmt: skip
             self._keep(spec).start()
         for name in names:
             self.machines[name].wait_exit(INSTALL_S)
+
+    def boot_written(self, *names: str) -> None:
+        """Boot them into what was installed."""
         for name in names:
             self._keep(replace(self.machines[name].spec, boot=Boot.DISK, reboots=True))
         self.start(*names)
         for name in names:
             self.site.wait_state(name, "installed", BOOT_S)
+
+    def disk(self, name: str) -> Path:
+        """The disk of a client."""
+        return self.folder / f"{name}.raw"
 
     def login(self, name: str) -> Login:
         """root on a client."""

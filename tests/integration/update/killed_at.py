@@ -1,4 +1,4 @@
-"""Run a client command that is killed right before its Nth change of a file system.
+"""Run a client command that is killed right before its Nth change of a file system, or program.
 
 `python killed_at.py N COUNT PROGRAM WORD...`; a run that ends by itself writes into the file COUNT
 how many changes there were. What changes a file system, the interpreter says itself (sys.audit).
@@ -16,6 +16,7 @@ from pathlib import Path
 CHANGES = frozenset((
     "os.chmod", "os.chown", "os.link", "os.mkdir", "os.remove", "os.removexattr", "os.rename",
     "os.rmdir", "os.setxattr", "os.symlink", "os.truncate", "os.utime", "ctypes.dlsym",
+    "subprocess.Popen",
 ))  # fmt: skip
 
 

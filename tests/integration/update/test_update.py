@@ -87,6 +87,29 @@ def test_a_dry_run_says_exactly_what_a_run_then_does(
     is_clean(program, client, "--image", "web@1")
 
 
+def test_a_dry_run_says_how_long_it_takes_and_learns_from_the_last_update(
+    program: Program, client: Path
+) -> None:
+    before = json.loads(update(program, client, "--dry-run", "--json").stdout)["expected"]
+    assert before["last_update_ratio"] is None
+    assert before["seconds"] > 0
+    assert min(before["fetch_bytes"], before["write_bytes"]) >= 6 << 20, "a new random file"
+    assert update(program, client, "--yes").code == 0
+    is_clean(program, client)
+    dry = update(program, client, "--dry-run", "--image", "web@1")
+    assert "about " in dry.stderr
+    assert "s: " in dry.stderr and "to fetch" in dry.stderr
+    last = client / "etc/systemimager/last-update.json"
+    took = json.loads(last.read_text())
+    assert 0 < took["fetched_bytes"] <= before["fetch_bytes"]
+    last.write_text(json.dumps({**took, "took_ms": 1000 * took["took_ms"]}))
+    slow = json.loads(update(program, client, "--dry-run", "--json").stdout)["expected"]
+    assert slow["last_update_ratio"] == 20, "at most"
+    last.write_text("{rubbish")
+    again = json.loads(update(program, client, "--dry-run", "--json").stdout)["expected"]
+    assert again["last_update_ratio"] is None
+
+
 def test_what_is_protected_stays(program: Program, client: Path) -> None:
     own = put(
         client / "etc/systemimager/updateclient.local.exclude",

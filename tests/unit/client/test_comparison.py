@@ -6,15 +6,18 @@ import hashlib
 import io
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, TemporaryFile
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from si.client import comparison
+from si.client import ahead, alike, comparison
+from si.client.ahead import Ahead, Run, look_ahead
+from si.client.alike import is_alike
 from si.client.comparison import Scope, compare_trees
 from si.client.differences import Difference
 from si.client.rules import Protection, Rule
@@ -92,10 +95,27 @@ def manifest_of(records: list[Record]) -> io.BytesIO:
     return io.BytesIO(dump_manifest(Manifest(head, (Frame(1, 1, HASH),), tuple(records))))
 
 
-def compare(records: list[Record], top: Path) -> list[Difference]:
+def compare(
+    records: list[Record], top: Path, runs: Iterable[Run] | None = None
+) -> list[Difference]:
+    """The differences; runs: what another process has told meanwhile."""
     reader = ManifestReader(manifest_of(records), "test")
-    found = compare_trees(reader, Scope(os.fsencode(top), Protection(RULES)))
-    return [told for told in found if isinstance(told, Difference)]
+    with TemporaryFile() as file, pytest.MonkeyPatch.context() as patch:
+        file.write(b"".join(b"%d %d %b %b\n" % run for run in runs or ()))
+        file.flush()
+        ahead = None if runs is None else Ahead(file)
+        patch.setattr(comparison, "look_ahead", lambda *_: nullcontext(ahead))
+        found = compare_trees(reader, Scope(os.fsencode(top), Protection(RULES)))
+        return [told for told in found if isinstance(told, Difference)]
+
+
+def find_runs(records: list[Record], top: Path) -> list[Run]:
+    """What another process would tell that looks at all of the tree."""
+    reader = ManifestReader(manifest_of(records), "test")
+    lines = [line + b"\n" for _, line in reader.entries()]
+    first = reader.line + 1 - len(lines)
+    lines.append(b"end\n")
+    return list(ahead.find_runs(lines, first, os.fsencode(top), reader.first_names, is_alike))
 
 
 @given(trees(), trees(), st.booleans())
@@ -112,6 +132,7 @@ def test_nothing_that_differs_is_passed_over(
         records = list(records_of(old))
         assert not [told for told in compare(records, old) if told.rule is None]
         told = compare(records, new)
+        assert compare(records, new, find_runs(records, new)) == told
         patch.setattr(comparison, "pass_alike", lambda *_: None)
         assert compare(records, new) == told
 
@@ -128,6 +149,66 @@ def _clash(was: dict[str, str], is_now: dict[str, str]) -> bool:
 def top(tmp_path: Path) -> Path:
     plant(tmp_path, {"a/kept": "f", "a/other": "f", "a/z": "l", "b": "f", "d": "f"})
     return tmp_path
+
+
+def test_what_another_process_has_found_is_not_looked_at_again(
+    top: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records = list(records_of(top))
+    runs = find_runs(records, top)
+    assert runs == [Run(15, 2, b"/a/kept", b"/a/other"), Run(18, 2, b"/b", b"/d")]
+    monkeypatch.setattr(alike, "agrees", lambda *_: pytest.fail("it is looked at"))
+    assert compare(records, top, runs) == []
+
+
+def test_a_run_ends_with_its_folder(tmp_path: Path) -> None:
+    """/b stands behind /a/file in the manifest, and is in another folder."""
+    plant(tmp_path, {"a/file": "f", "b": "f"})
+    runs = find_runs(list(records_of(tmp_path)), tmp_path)
+    assert [run.last for run in runs] == [b"/a/file", b"/b"]
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        Run(15, 2, b"/a/kept", b"/a/z"),
+        Run(15, 2, b"/a/g", b"/a/other"),
+        Run(15, 4, b"/a/kept", b"/a/z"),
+        Run(15, 3, b"/a/kept", b"/a/other"),
+        Run(14, 2, b"/a/kept", b"/a/other"),
+        Run(13, 1, b"/", b"/"),
+    ],
+)
+def test_a_run_that_does_not_fit_is_passed_over(top: Path, run: Run) -> None:
+    """Names came or went while both were looking."""
+    records = list(records_of(top))
+    (top / "a/other").chmod(0o600)
+    (told,) = compare(records, top, [run])
+    assert (told.path, told.classes) == (b"/a/other", ("mode",))
+
+
+def test_another_process_tells_the_second_half(top: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    records = list(records_of(top))
+    monkeypatch.setattr(ahead, "_WORTH", 1)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
+    with TemporaryFile() as file:
+        file.write(manifest_of(records).getvalue())
+        reader = ManifestReader(file, "test")
+        with look_ahead(reader, os.fsencode(top), is_alike) as told:
+            assert told is not None
+            os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)
+            assert told.run_at(18) == Run(18, 2, b"/b", b"/d")
+        assert sum(1 for _ in reader.entries()) == len(records)
+
+
+def test_on_one_processor_there_is_no_other_process(
+    top: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader = ManifestReader(manifest_of(list(records_of(top))), "test")
+    monkeypatch.setattr(ahead, "_WORTH", 1)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0})
+    with look_ahead(reader, os.fsencode(top), is_alike) as told:
+        assert told is None
 
 
 def test_a_path_in_no_folder_is_refused_though_it_is_here(top: Path) -> None:

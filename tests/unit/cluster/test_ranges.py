@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from ipaddress import IPv4Address
 
 import pytest
@@ -88,9 +89,15 @@ def test_a_client_named_like_a_group_is_the_client() -> None:
         *("a1-a99999999999999999999999999", "a1-a99999999", "1.0.0.1-9.0.0.1", "web[a]"),
     ],
 )
-def test_what_cannot_be_read_or_names_nothing_is_an_error(text: str) -> None:
-    with pytest.raises(RangeInvalid):
+def test_what_cannot_be_read_or_names_nothing_is_an_error_with_a_hint(text: str) -> None:
+    with pytest.raises(RangeInvalid) as caught:
         expand_range(text, group=GROUPS.get)
+    assert caught.value.hint
+
+
+def test_an_open_bracket_is_named_with_the_range_that_it_stands_in() -> None:
+    with pytest.raises(RangeInvalid, match=re.escape("'web[1-': '[' is not closed")):
+        expand_range("web[1-")
 
 
 @pytest.mark.parametrize("text", ["../x", "-a", "web*", "a/b", "a;b", "web%s", "x" * 129])

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scripts.simulate.plant import Plant
-from scripts.simulate.swarm import BLOCKS, Habits, Swarmed, collided, swarm
+from scripts.simulate.swarm import Habits, Swarmed, swarm
 
 PACK = 960.0
 FLAT = Plant(server=10.0, client=10.0, rack=40)
@@ -32,18 +32,18 @@ def test_one_client_takes_what_the_link_takes() -> None:
     clients=st.integers(1, 16),
     server=st.floats(1.0, 100.0),
     oversubscription=st.floats(1.0, 20.0),
-    collisions=st.floats(0.0, 4.0),
+    blocks=st.integers(2, 100),
     stay_s=st.floats(0.0, 20.0),
     late_s=st.floats(0.0, 500.0),
     near_first=st.booleans(),
     seed=st.integers(0, 1000),
 )
 def test_what_is_got_was_sent_and_no_link_carries_more_than_it_can(
-    clients: int, server: float, oversubscription: float, collisions: float, stay_s: float,
+    clients: int, server: float, oversubscription: float, blocks: int, stay_s: float,
     late_s: float, near_first: bool, seed: int,
 ) -> None:  # fmt: skip
     plant = Plant(server=server, client=10.0, rack=8, oversubscription=oversubscription)
-    habits = Habits(collisions=collisions, stay_s=stay_s, near_first=near_first)
+    habits = Habits(blocks, stay_s=stay_s, near_first=near_first)
     arrivals = [late_s * client / clients for client in range(clients)]
     done = swarm(plant, PACK, arrivals, habits, Random(seed))
     assert done.server_sent + done.peers_sent == pytest.approx(clients)
@@ -51,7 +51,7 @@ def test_what_is_got_was_sent_and_no_link_carries_more_than_it_can(
     for came, finished in zip(arrivals, done.finished, strict=True):
         assert finished - came >= LIMIT_S * (1 - 1e-9)
     last_s = max(done.finished)
-    a_round = 2 / BLOCKS
+    a_round = 2 / blocks
     assert done.server_sent <= last_s * server / PACK + a_round
     assert done.crossed <= plant.racks(clients) * (last_s * plant.uplink / PACK + a_round)
 
@@ -70,15 +70,15 @@ def test_the_server_sends_little_more_than_its_link_takes_in_that_time() -> None
 def test_narrow_uplinks_cost_much_only_if_the_tracker_knows_no_racks() -> None:
     wide = Plant(server=100.0, client=10.0, rack=10)
     narrow = replace(wide, oversubscription=10)
-    blind = Habits(near_first=False)
-    near_s, blind_s = (max(together(narrow, 200, one).finished) for one in (Habits(), blind))
-    assert near_s < 1.5 * max(together(wide, 200).finished)
+    near, blind = Habits(32), Habits(32, near_first=False)
+    near_s, blind_s = (max(together(narrow, 200, one).finished) for one in (near, blind))
+    assert near_s < 1.5 * max(together(wide, 200, near).finished)
     assert blind_s > 1.4 * near_s
 
 
 def test_a_rack_of_one_has_no_more_than_its_uplink() -> None:
     lonely = Plant(server=100.0, client=10.0, rack=1, oversubscription=4)
-    assert max(together(lonely, 10).finished) >= 4 * LIMIT_S * (1 - 1 / BLOCKS)
+    assert max(together(lonely, 10).finished) >= 4 * LIMIT_S * (1 - 1 / Habits().blocks)
 
 
 def test_a_rack_that_alone_has_the_pack_sends_no_more_than_its_uplink_carries() -> None:
@@ -104,10 +104,6 @@ def test_who_leaves_at_once_takes_its_blocks_along() -> None:
     assert sum(left.finished) > 1.02 * sum(stayed.finished)
 
 
-def test_collisions_grow_with_the_clients_and_make_the_server_send_more() -> None:
-    in_vain = [collided(clients, 150e6, 2.0) for clients in (1, 2, 4, 16, 1000)]
-    assert in_vain[0] == 0.0
-    assert in_vain == sorted(in_vain)
-    assert collided(10**6, 150e6, 2.0) <= 2.0
-    calm, busy = (together(FLAT, 16, Habits(collisions=c)) for c in (0.0, 50.0))
-    assert busy.server_sent > 1.1 * calm.server_sent
+def test_the_more_a_peer_has_under_way_the_longer_a_swarm_takes() -> None:
+    few, many = (max(together(FLAT, 16, Habits(blocks)).finished) for blocks in (24, 96))
+    assert few > 1.1 * many

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator
 from itertools import pairwise
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -40,6 +41,25 @@ def test_the_rule() -> None:
     for data in samples:
         assert list(cut_chunks([data])) == list(by_the_book(data))
     assert len(list(cut_chunks([NOISE]))) > 15
+
+
+FIRST, SECOND = (
+    bytes([next(byte for byte in range(256) if BITS >> byte & 1 == wanted)]) for wanted in (0, 1)
+)
+
+
+@pytest.mark.parametrize("run", [13, 14, 15])
+@pytest.mark.parametrize("end", [SMALLEST, LARGEST])
+@pytest.mark.parametrize("off", [-1, 0, 1, 14])
+def test_runs_that_end_at_a_limit(run: int, end: int, off: int) -> None:
+    filler = SECOND * (end + off - run - 1)
+    data = filler + FIRST * run + SECOND * (LARGEST + 9)
+    assert list(cut_chunks([data])) == list(by_the_book(data))
+
+
+def test_what_never_says_where_to_cut() -> None:
+    chunks = list(cut_chunks([bytes(1000)] * 600))
+    assert [len(chunk) for chunk in chunks] == [LARGEST, LARGEST, 600_000 - 2 * LARGEST]
 
 
 @settings(max_examples=30, deadline=None)
