@@ -225,6 +225,12 @@ def _start_time(pid: int) -> str:
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
 
 
+def limit_sending(network: Network, mbit_s: int) -> None:
+    """Give the server's link this rate; what is sent between machines does not pass it."""
+    network.run(["tc", "qdisc", "replace", "dev", BRIDGE, "root", "tbf",
+                 "rate", f"{mbit_s}mbit", "burst", "64kb", "latency", "100ms"])  # fmt: skip
+
+
 def sent_bytes(network: Network) -> int:
     """What the server's side of the bridge has sent so far."""
     shown = network.run(["ip", "-json", "-stats", "link", "show", BRIDGE]).stdout

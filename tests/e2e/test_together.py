@@ -9,7 +9,7 @@ import pytest
 from scripts.lab.accel import Accelerator
 from scripts.lab.disk import mounted_tree
 from scripts.lab.golden import FOLDER, POINTS, Golden
-from scripts.lab.network import sent_bytes
+from scripts.lab.network import limit_sending, sent_bytes
 from scripts.lab.proof import compare_disk
 from scripts.lab.site import IMAGE
 from si.boot.flavor import FLAVOR_FILES
@@ -19,12 +19,16 @@ pytestmark = pytest.mark.full
 OTHER_BYTES = 2 << 20
 """Boot programs, scripts, manifest and answers for one machine; more than they are."""
 BOOTS_AT_ONCE = 2
+LINK_MBIT_S = 20
+"""Of the server: about what two emulated machines take. A server whose link is never full has no
+reason to leave anything to the others."""
 
 
 @pytest.fixture(scope="module")
 def yard(golden: Golden, accelerator: Accelerator) -> Iterator[UpdateYard]:
     """A server with an image that boots."""
     with UpdateYard(FOLDER.with_name("together"), golden, accelerator) as made:
+        limit_sending(made.network, LINK_MBIT_S)
         yield made
 
 
