@@ -28,12 +28,12 @@ _CLIENT = """
 import sys
 sys.path.insert(0, {program!r})
 from si.client.boundary import run_command
-from si.client.main import _parser
+from si.client.arguments import make_parser
 def call(places, given):
     for number in range({lines}):
         print("line", number)
     return 0
-raise SystemExit(run_command(_parser("si-test", ""), [], call))
+raise SystemExit(run_command(make_parser("si-test", ""), [], call))
 """
 
 
