@@ -58,6 +58,7 @@ def test_drift_is_named_and_mended(yard: UpdateYard) -> None:
     assert drift.kept(login) == kept
 
 
+@pytest.mark.full
 def test_power_is_cut_during_an_update(yard: UpdateYard, kernel: str) -> None:
     """It boots with what it had, or with what it got; the next update finishes the job."""
     yard.update("web2", "--yes", "--image", f"{IMAGE}@1")
