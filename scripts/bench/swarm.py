@@ -187,7 +187,7 @@ def _idle_cpu_s(store: Store) -> float:
 def end_sharing(places: Iterable[Path]) -> None:
     """End those that share what they have."""
     for place in places:
-        with suppress(FileNotFoundError):
+        with suppress(FileNotFoundError, ProcessLookupError):
             os.kill(int((place / "pid").read_text()), signal.SIGTERM)
 
 
