@@ -231,6 +231,11 @@ def limit_sending(network: Network, mbit_s: int) -> None:
                  "rate", f"{mbit_s}mbit", "burst", "64kb", "latency", "100ms"])  # fmt: skip
 
 
+def stop_limit(network: Network) -> None:
+    """Let the server send as fast as it can again."""
+    network.run(["tc", "qdisc", "delete", "dev", BRIDGE, "root"])
+
+
 def sent_bytes(network: Network) -> int:
     """What the server's side of the bridge has sent so far."""
     shown = network.run(["ip", "-json", "-stats", "link", "show", BRIDGE]).stdout

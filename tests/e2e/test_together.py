@@ -9,7 +9,7 @@ import pytest
 from scripts.lab.accel import Accelerator
 from scripts.lab.disk import mounted_tree
 from scripts.lab.golden import FOLDER, POINTS, Golden
-from scripts.lab.network import limit_sending, sent_bytes
+from scripts.lab.network import limit_sending, sent_bytes, stop_limit
 from scripts.lab.proof import compare_disk
 from scripts.lab.site import IMAGE
 from si.boot.flavor import FLAVOR_FILES
@@ -19,16 +19,15 @@ pytestmark = pytest.mark.full
 OTHER_BYTES = 2 << 20
 """Boot programs, scripts, manifest and answers for one machine; more than they are."""
 BOOTS_AT_ONCE = 2
-LINK_MBIT_S = 20
-"""Of the server: about what two emulated machines take. A server whose link is never full has no
-reason to leave anything to the others."""
+LINK_MBIT_S = 8
+"""Of the server, while machines fetch the image: about what one emulated machine takes. A server
+whose link is never full has no reason to leave anything to the others."""
 
 
 @pytest.fixture(scope="module")
 def yard(golden: Golden, accelerator: Accelerator) -> Iterator[UpdateYard]:
     """A server with an image that boots."""
     with UpdateYard(FOLDER.with_name("together"), golden, accelerator) as made:
-        limit_sending(made.network, LINK_MBIT_S)
         yield made
 
 
@@ -37,7 +36,12 @@ def test_machines_install_at_once_and_boot(yard: UpdateYard, transport: str, cou
     """What each has on its disk is the image; by torrent, the server sends less than two packs."""
     names = tuple(NUMBERS)[:count]
     before = sent_bytes(yard.network)
-    yard.write_disks(*names, transport=transport)
+    yard.write_disks(
+        *names,
+        transport=transport,
+        when_fetching=lambda: limit_sending(yard.network, LINK_MBIT_S),
+    )
+    stop_limit(yard.network)
     sent = sent_bytes(yard.network) - before - count * (flavor_bytes(yard) + OTHER_BYTES)
     pack = (yard.site.var / f"versions/{IMAGE}/1/image.tar.zst").stat().st_size
     print(f"{count} machines by {transport}: the server sent {sent / pack:.2f} packs")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -83,8 +83,13 @@ class UpdateYard:
         self.write_disks(*names, transport=transport)
         self.boot_written(*names)
 
-    def write_disks(self, *names: str, transport: str) -> None:
-        """Blank machines install the current version at once, and switch themselves off."""
+    def write_disks(
+        self, *names: str, transport: str, when_fetching: Callable[[], None] | None = None
+    ) -> None:
+        """Blank machines install the current version at once, and switch themselves off.
+
+        when_fetching: called when all of them fetch the image.
+        """
         self.site.run("mkclientnetboot", "--netboot", "--clients", ",".join(names), "--image",
                       IMAGE, "--transport", transport, "--flavor", "virtio", "--yes")  # fmt: skip
         for name in names:
@@ -92,6 +97,10 @@ class UpdateYard:
             spec = Spec(name=name, mac=mac(name), disks=(disk,), accelerator=self._accelerator,
                         boot=Boot.NETWORK, reboots=False)  # fmt: skip
             self._keep(spec).start()
+        if when_fetching is not None:
+            for name in names:
+                self.machines[name].console.expect("phase image", INSTALL_S)
+            when_fetching()
         for name in names:
             self.machines[name].wait_exit(INSTALL_S)
 
