@@ -75,6 +75,7 @@ def test_power_is_cut_during_an_update(yard: UpdateYard, kernel: str) -> None:
     assert found(yard, "web2") == {}
 
 
+@pytest.mark.full
 def test_kernel_reaches_two_clients(yard: UpdateYard, kernel: str) -> None:
     names = ("web1", "web2")
     for name in names:
