@@ -20,7 +20,7 @@ from si.client.identity import load_identity
 from si.client.itemize import Item
 from si.client.overlaid import Overlaid, list_overrides, preview_overrides
 from si.client.places import Places
-from si.client.published import open_version
+from si.client.published import open_answer
 from si.client.rules import Protection
 from si.client.scope import guard_against, make_scope
 from si.client.wanted import Wanted, ask_server
@@ -54,13 +54,7 @@ def audit_client(places: Places, options: AuditOptions) -> int:
     if os.geteuid() != 0:
         raise PrivilegeMissing("an audit needs root: it reads everybody's files")
     answer = ask_server(load_identity(places.identity), options.wanted)
-    with open_version(
-        answer.server,
-        answer.version,
-        places.site_key,
-        signature=answer.signature,
-        cache=places.cache,
-    ) as reader:
+    with open_answer(places, answer) as reader:
         guarding = guard_against(places, reader, options.excludes)
         if options.explained is not None:
             print(explain_path(places, Protection(guarding.rules), options.explained))

@@ -16,6 +16,8 @@ from typing import IO
 
 from si.client.download import Link, download
 from si.client.kept import keep, open_kept
+from si.client.places import Places
+from si.client.wanted import Answer
 from si.errors import ConfigInvalid, ManifestInvalid, VersionNotFound
 from si.names_check import VersionName
 from si.version import manifest, signed
@@ -41,7 +43,7 @@ def open_version(
     VersionSpoiled, ManifestInvalid.
     """
     key = _read_key(site_key)
-    base = f"{server}/versions/{urllib.parse.quote(name.image, safe='')}/{name.number}"
+    base = version_url(server, name)
     told = f"the manifest of {name}"
     signature = signature or _fetch_signature(base)
 
@@ -64,6 +66,25 @@ def open_version(
                 f"asked for {name}, the server gave {reader.head.image}@{reader.head.number}"
             )
         yield reader
+
+
+def open_answer(
+    places: Places, answer: Answer, link: Link | None = None
+) -> contextlib.AbstractContextManager[ManifestReader]:
+    """The version that the server answered with, as `open_version` opens it."""
+    return open_version(
+        answer.server,
+        answer.version,
+        places.site_key,
+        signature=answer.signature,
+        cache=places.cache,
+        link=link,
+    )
+
+
+def version_url(server: str, name: VersionName) -> str:
+    """Where the server with base URL `server` has the files of a version."""
+    return f"{server}/versions/{urllib.parse.quote(name.image, safe='')}/{name.number}"
 
 
 def fetch_sealed(url: str, told: str, site_key: Path, *, most: int) -> bytes | None:

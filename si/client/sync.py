@@ -139,17 +139,10 @@ def _open_source(
 
         yield LiveSource(places, answer.update, options.excludes)
         return
-    from si.client.published import open_version
+    from si.client.published import open_answer
     from si.client.version_plan import VersionSource
 
-    with open_version(
-        answer.server,
-        answer.version,
-        places.site_key,
-        signature=answer.signature,
-        cache=places.cache,
-        link=link,
-    ) as reader:
+    with open_answer(places, answer, link) as reader:
         yield VersionSource(places, answer, reader, options.excludes)
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import stat
-import urllib.parse
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -29,6 +28,7 @@ from si.client.live_plan import lay_over
 from si.client.overlaid import Overlaid, list_overrides, preview_overrides
 from si.client.places import Places
 from si.client.plan import Fetched, Plan, Step
+from si.client.published import version_url
 from si.client.removal import Removal, list_removals, remove_trees
 from si.client.rules import Protection
 from si.client.scope import guard_against, make_scope, top_of
@@ -102,12 +102,10 @@ class VersionSource:
         return plan_changes(self._reader, differences, scope.protection, scope.overlaid, absent)
 
     def _job(self, scope: Scope, work: Work, removals: tuple[Removal, ...]) -> Job:
-        name = self._answer.version
-        base = f"{self._answer.server}/versions/{urllib.parse.quote(name.image, safe='')}"
         return Job(
             top=top_of(self._places),
             origin=Origin(
-                base=f"{base}/{name.number}",
+                base=version_url(self._answer.server, self._answer.version),
                 number=self._reader.head.number,
                 frames=self._reader.frames if work.changes else (),
                 held=self._answer.held,

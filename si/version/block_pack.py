@@ -30,11 +30,11 @@ from si.version.blocks import (
     parse_index,
 )
 from si.version.chunks import cut_chunks
-from si.version.delta import SMALL, split_seal
+from si.version.delta import SMALL
 from si.version.delta_pack import Contents
 from si.version.manifest import Frame
 from si.version.record import FILE, Record, parse_line
-from si.version.signature import check_signature, sign
+from si.version.signature import read_sealed, sign
 
 
 def make_blocks(settings: Settings, pack: Path, new: Contents, old: Path | None) -> None:
@@ -135,12 +135,7 @@ def _load_lists(settings: Settings, folder: Path) -> dict[str, bytes]:
 
 
 def _load_index(settings: Settings, index: Path, number: int) -> dict[str, Span]:
-    try:
-        text, signature = split_seal(index.read_bytes())
-    except OSError as error:
-        raise VersionSpoiled(f"{index.name}: {error.strerror}") from None
-    check_signature(settings, index.name, text, signature)
-    return parse_index(text, number, index.name)
+    return parse_index(read_sealed(settings, index), number, index.name)
 
 
 def _slice(data: bytes, span: Span) -> bytes:

@@ -26,12 +26,11 @@ from si.version.delta import (
     dump_delta,
     index_name,
     parse_delta,
-    split_seal,
 )
 from si.version.diff import without_place
 from si.version.frames import LEVEL
 from si.version.manifest import Frame
-from si.version.signature import check_signature, sign
+from si.version.signature import read_sealed, sign
 
 _WORTH = 256 << 10
 """A delta that spares clients fewer bytes of other files than this is not made."""
@@ -102,12 +101,7 @@ def check_deltas(settings: Settings, folder: Path, number: int) -> Iterator[str]
 
 def load_delta(settings: Settings, index: Path) -> Delta:
     """The index of a delta. Raises VersionSpoiled, ManifestInvalid."""
-    try:
-        text, signature = split_seal(index.read_bytes())
-    except OSError as error:
-        raise VersionSpoiled(f"{index.name}: {error.strerror}") from None
-    check_signature(settings, index.name, text, signature)
-    return parse_delta(text, index.name)
+    return parse_delta(read_sealed(settings, index), index.name)
 
 
 def _check_frames(path: Path, frames: Iterable[Frame]) -> Iterator[str]:

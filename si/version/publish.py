@@ -221,7 +221,8 @@ def _complete(work: _Work, staging: Path, packed: Packed, number: int) -> None:
         _check_unchanged(work.scan, packed)
         flushed.result()
     for path in staging.iterdir():
-        flush(path)
+        if path != pack:
+            flush(path)
     flush(staging)
 
 

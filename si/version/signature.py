@@ -14,6 +14,7 @@ from si.config import Settings
 from si.errors import VersionSpoiled
 from si.system.files import locked
 from si.system.run import find_tool, run
+from si.version.delta import split_seal
 from si.version.signed import NAMESPACE, check_signed
 
 INSTALL = "si-install"
@@ -70,3 +71,13 @@ def check_signature(settings: Settings, what: str, data: bytes, signature: bytes
         signed.write(data)
         signed.seek(0)
         check_signed(what, signed, signature, key=key, place=public)
+
+
+def read_sealed(settings: Settings, path: Path) -> bytes:
+    """The text of a file that ends with the site's signature of it. Raises VersionSpoiled."""
+    try:
+        text, signature = split_seal(path.read_bytes())
+    except OSError as error:
+        raise VersionSpoiled(f"{path.name}: {error.strerror}") from None
+    check_signature(settings, path.name, text, signature)
+    return text
