@@ -12,15 +12,15 @@ import os
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from urllib.parse import parse_qs, urlparse
 
 from si.boot.clientapp import write_client_app
+from tests.integration.http_kit import QuietHandler, served_by
 
 DEADLINE_S = 60.0
 
@@ -118,8 +118,6 @@ class ImageServer:
 @contextlib.contextmanager
 def image_server(folder: Path, modules: Mapping[str, Path]) -> Iterator[ImageServer]:
     server = ImageServer(folder, http_port=0, rsync_port=free_port())
-    http = ThreadingHTTPServer(("127.0.0.1", 0), _handler(server))
-    server.http_port = http.server_address[1]
     server.update = {
         "format": 1,
         "client": "web1",
@@ -130,13 +128,8 @@ def image_server(folder: Path, modules: Mapping[str, Path]) -> Iterator[ImageSer
         "rsync": f"rsync://127.0.0.1:{server.rsync_port}",
         "overrides": [],
     }
-    thread = threading.Thread(target=http.serve_forever, daemon=True)
-    thread.start()
-    with _rsyncd(server, modules):
+    with served_by(_handler(server)) as server.http_port, _rsyncd(server, modules):
         yield server
-    http.shutdown()
-    http.server_close()
-    thread.join()
 
 
 @contextlib.contextmanager
@@ -159,7 +152,7 @@ def _rsyncd(server: ImageServer, modules: Mapping[str, Path]) -> Iterator[None]:
 
 
 def _handler(server: ImageServer) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(QuietHandler):
         def do_GET(self) -> None:
             url = urlparse(self.path)
             if url.path != "/clients/web1/update.json":
@@ -185,8 +178,5 @@ def _handler(server: ImageServer) -> type[BaseHTTPRequestHandler]:
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
-
-        def log_message(self, format: str, *args: object) -> None:
-            pass
 
     return Handler

@@ -7,10 +7,8 @@ import os
 import shlex
 import shutil
 import subprocess
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -18,6 +16,7 @@ import pytest
 from si.client.install import COMMANDS
 from si.serve.client_line import APP, KEY, SIGNATURE, key_fingerprint, render_client_line
 from si.version.signature import CLIENT, public_key_path, sign
+from tests.integration.http_kit import QuietHandler, served_by
 from tests.integration.server_kit import Server, free_port, make_store, run_si, running_server
 
 TOOLS = ("cat", "mktemp", "rm", "sh", "sha256sum", "ssh-keygen")
@@ -73,23 +72,15 @@ def make_machine(folder: Path, fetcher: str) -> Machine:
 def serving(files: dict[str, bytes]) -> Iterator[str]:
     """A web server that has these under /client; gives its base URL."""
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(QuietHandler):
         def do_GET(self) -> None:
             body = files.get(self.path.removeprefix("/client/"))
             self.send_response(200 if body is not None else 404)
             self.end_headers()
             self.wfile.write(body or b"")
 
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=http.serve_forever, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{http.server_address[1]}"
-    http.shutdown()
-    http.server_close()
-    thread.join()
+    with served_by(Handler) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 def true_files(server: Server) -> dict[str, bytes]:

@@ -17,7 +17,7 @@ from si.version.chunks import cut_chunks
 from si.version.delta import split_seal
 from si.version.verify import check_version
 from tests.integration.golden_source import write
-from tests.integration.version_kit import make_store, publish, tree_of, version
+from tests.integration.version_kit import flip_bit, make_store, publish, tree_of, version
 
 
 @pytest.fixture
@@ -100,10 +100,7 @@ def test_spoiled_blocks_are_not_handed_on(store: Settings) -> None:
 @pytest.mark.parametrize("name", ["blocks", "blocks.index"])
 def test_a_flipped_bit_is_named(store: Settings, name: str, at: float) -> None:
     check_version(store, version(store))
-    path = version(store).path / name
-    true = bytearray(path.read_bytes())
-    true[int(at * (len(true) - 1))] ^= 1
-    path.write_bytes(true)
+    flip_bit(version(store).path / name, at)
     with pytest.raises(VersionSpoiled, match=name.replace(".", r"\.")):
         check_version(store, version(store))
 

@@ -17,7 +17,7 @@ from si.version.signed import allowed_signers
 from si.version.store import list_numbers, load_version, remove_version
 from si.version.verify import check_version
 from tests.integration.golden_source import si, write
-from tests.integration.version_kit import make_store, publish, tree_of, version
+from tests.integration.version_kit import flip_bit, make_store, publish, tree_of, version
 
 CHANGED = [f"usr/d{number % 12}/f{number:03d}" for number in range(0, 300, 20)]
 
@@ -81,10 +81,7 @@ def test_a_delta_that_spares_nothing_is_not_made(store: Settings) -> None:
 @pytest.mark.parametrize("name", ["delta-1", "delta-1.index"])
 def test_a_flipped_bit_is_named(store: Settings, name: str, at: float) -> None:
     check_version(store, version(store))
-    path = version(store).path / name
-    true = bytearray(path.read_bytes())
-    true[int(at * (len(true) - 1))] ^= 1
-    path.write_bytes(true)
+    flip_bit(version(store).path / name, at)
     with pytest.raises(VersionSpoiled, match=name.replace(".", r"\.")):
         check_version(store, version(store))
 

@@ -7,10 +7,8 @@ import io
 import itertools
 import os
 import shutil
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 from typing import NamedTuple
@@ -35,6 +33,7 @@ from si.version.signature import public_key_path, sign
 from si.version.store import MANIFEST, SIGNATURE, read_manifest
 from si.version.stream import ManifestReader
 from tests.integration import version_kit
+from tests.integration.http_kit import QuietHandler, served_by
 from tests.integration.server_kit import running_server
 
 WEB1 = VersionName("web", 1)
@@ -44,20 +43,12 @@ WEB1 = VersionName("web", 1)
 def lying_server(answers: dict[str, bytes]) -> Iterator[str]:
     """A server whose answers are bytes of HTTP, whatever HTTP says; its base URL."""
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(QuietHandler):
         def do_GET(self) -> None:
             self.wfile.write(answers.get(self.path, b"HTTP/1.0 404 no\r\n\r\nnothing here\n"))
 
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=http.serve_forever, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{http.server_address[1]}"
-    http.shutdown()
-    http.server_close()
-    thread.join()
+    with served_by(Handler) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 def whole(body: bytes, length: int | None = None) -> bytes:

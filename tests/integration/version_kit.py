@@ -106,6 +106,13 @@ def version(settings: Settings, number: int | None = None) -> Version:
     return load_version(settings, VersionName("web", number))
 
 
+def flip_bit(path: Path, at: float) -> None:
+    """Spoil a file: one bit of its first (0) to its last (1) byte."""
+    data = bytearray(path.read_bytes())
+    data[int(at * (len(data) - 1))] ^= 1
+    path.write_bytes(data)
+
+
 def left_behind(settings: Settings) -> list[str]:
     """Hidden entries of the store of versions."""
     return sorted(str(path) for path in settings.versions.rglob(".*"))

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from si.boot.flavor import boel_source
 from tests.integration.boel.files import Run, age, attributes, put
+from tests.integration.boel.library import lay_out_library
 
 AT_ONCE = "wait_turn() { :; }\n"
 """There is no si-server here that would give turns."""
@@ -80,9 +80,7 @@ def header(daemon: RsyncDaemon, **more: str) -> dict[str, str]:
 def installed(daemon: RsyncDaemon) -> Path:
     """/lib/boel as the initrd has it."""
     library = daemon.folder / "lib"
-    shutil.copytree(boel_source() / "lib", library)
-    for fetcher in (boel_source() / "fetchers").iterdir():
-        shutil.copy(fetcher, library / f"fetch-{fetcher.name}")
+    lay_out_library(library)
     return library
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import shutil
 import signal
 import subprocess
 from collections.abc import Callable
@@ -13,13 +12,11 @@ from pathlib import Path
 import pytest
 
 from scripts.lab.proof import count_differences
-from si.boot.flavor import boel_source
 from si.config import Settings
-from si.version.signature import ensure_public_key
-from si.version.signed import allowed_signers
-from si.version.store import MANIFEST, PACK, SIGNATURE
+from si.version.store import PACK
 from tests.integration import server_kit, version_kit
 from tests.integration.boel.files import Run
+from tests.integration.boel.library import lay_out_boel
 from tests.integration.golden_source import write
 
 Install = Callable[[], subprocess.CompletedProcess[str]]
@@ -40,13 +37,7 @@ def site(tmp_path: Path) -> Settings:
 def install(site: Settings, tmp_path: Path, boel: Run, transport: str) -> Install:
     """Have BOEL install web@1 into the folder `new`."""
     library, state, place = tmp_path / "lib", tmp_path / "state", tmp_path / "new"
-    shutil.copytree(boel_source() / "lib", library)
-    for fetcher in (boel_source() / "fetchers").iterdir():
-        shutil.copy(fetcher, library / f"fetch-{fetcher.name}")
-    shutil.copy(boel_source() / "torrent.py", library)
-    (library / "signers").write_text(allowed_signers(ensure_public_key(site)))
-    for name in (MANIFEST, SIGNATURE):
-        shutil.copy(version_kit.version(site).path / name, state / name)
+    lay_out_boel(site, library, state)
     place.mkdir()
     text = f'wait_turn() {{ :; }}\ntrap \'stop_sharing "{place}"\' EXIT\nfetch_image "{place}"'
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,16 +13,14 @@ import pytest
 from scripts.lab.proof import count_differences
 from scripts.lab.specimens import plant_specimens
 from si.boot.arming import Transport
-from si.boot.flavor import boel_source
 from si.config import Settings
 from si.serve.rsyncd import write_rsyncd_conf
-from si.version.signature import ensure_public_key
-from si.version.signed import allowed_signers
-from si.version.store import MANIFEST, PACK, SIGNATURE
+from si.version.store import PACK
 from si.version.tree import ensure_tree
 from tests.integration import server_kit, version_kit
 from tests.integration.boel.breaking_link import BreakingLink
 from tests.integration.boel.files import Run
+from tests.integration.boel.library import lay_out_boel
 from tests.integration.boel.swarm_kit import announce, seeder
 
 Fetch = Callable[..., subprocess.CompletedProcess[str]]
@@ -92,13 +89,7 @@ def fetch(
 ) -> Fetch:
     """Have BOEL fetch web@1 over the links into a folder."""
     library, state = tmp_path / "lib", tmp_path / "state"
-    shutil.copytree(boel_source() / "lib", library)
-    for fetcher in (boel_source() / "fetchers").iterdir():
-        shutil.copy(fetcher, library / f"fetch-{fetcher.name}")
-    shutil.copy(boel_source() / "torrent.py", library)
-    (library / "signers").write_text(allowed_signers(ensure_public_key(settings)))
-    for name in (MANIFEST, SIGNATURE):
-        shutil.copy(version_kit.version(settings).path / name, state / name)
+    lay_out_boel(settings, library, state)
 
     def run(place: Path, **more: str) -> subprocess.CompletedProcess[str]:
         # How to wait for a turn is tried in test_boel_turns.

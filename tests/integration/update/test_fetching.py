@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import http.server
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ import pytest
 from si.client.pack import Source, open_pack
 from si.errors import ServerUnreachable, VersionSpoiled
 from si.version.manifest import Frame
+from tests.integration.http_kit import QuietHandler, served_by
 
 DATA = bytes(1000)
 
@@ -24,7 +24,7 @@ def half_a_pack(frame: bytes, *, breaks_off: bool) -> Iterator[tuple[str, thread
     what is set when the frame was sent."""
     sent, ended = threading.Event(), threading.Event()
 
-    class Half(http.server.BaseHTTPRequestHandler):
+    class Half(QuietHandler):
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
@@ -38,17 +38,11 @@ def half_a_pack(frame: bytes, *, breaks_off: bool) -> Iterator[tuple[str, thread
                 ended.wait(30)
             self.close_connection = True
 
-        def log_message(self, *words: object) -> None:
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Half)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/pack", sent
-    finally:
-        ended.set()
-        server.shutdown()
-        server.server_close()
+    with served_by(Half) as port:
+        try:
+            yield f"http://127.0.0.1:{port}/pack", sent
+        finally:
+            ended.set()
 
 
 def two_frames(url: str, packed: bytes) -> Source:
